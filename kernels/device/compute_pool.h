@@ -1,0 +1,67 @@
+// The CPU backend's workers: the calling thread is worker 0, `num_workers - 1` threads wait beside
+// it. One Run at a time, from one thread (the engine's). Between runs workers spin for a bounded
+// time, then sleep on a futex, so an idle server costs nothing and a step costs no system call.
+#ifndef CHORUS_KERNELS_DEVICE_COMPUTE_POOL_H_
+#define CHORUS_KERNELS_DEVICE_COMPUTE_POOL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace chorus::kernels {
+
+class ComputePool {
+ public:
+  // REQUIRES: num_workers >= 1.
+  explicit ComputePool(int num_workers);
+  ~ComputePool();
+  ComputePool(const ComputePool&) = delete;
+  ComputePool& operator=(const ComputePool&) = delete;
+
+  int num_workers() const { return num_workers_; }
+
+  // Calls body(worker) once on every worker, 0 <= worker < num_workers(), and returns when all are
+  // done. What the caller wrote before is seen by the workers, what they wrote is seen after.
+  template <class Body>
+  void Run(const Body& body) {
+    RunErased([](const void* b, int worker) { (*static_cast<const Body*>(b))(worker); }, &body);
+  }
+
+  // Splits [0, count) into one contiguous range per worker, multiples of `grain` but for the last,
+  // and calls body(begin, end, worker) for the non-empty ones.
+  template <class Body>
+  void ParallelFor(int64_t count, int64_t grain, const Body& body) {
+    if (count <= 0) return;
+    const int64_t grains = (count + grain - 1) / grain;
+    if (num_workers_ == 1 || grains == 1) {
+      body(int64_t{0}, count, 0);
+      return;
+    }
+    Run([&](int worker) {
+      const int64_t begin = grains * worker / num_workers_ * grain;
+      int64_t end = grains * (worker + 1) / num_workers_ * grain;
+      if (end > count) end = count;
+      if (begin < end) body(begin, end, worker);
+    });
+  }
+
+ private:
+  using ErasedBody = void (*)(const void* body, int worker);
+
+  void RunErased(ErasedBody body, const void* context);
+  void WorkerLoop(int worker);
+
+  const int num_workers_;
+  ErasedBody body_ = nullptr;
+  const void* context_ = nullptr;
+  alignas(64) std::atomic<uint32_t> generation_{0};  // one more for every Run; workers wait on it
+  alignas(64) std::atomic<uint32_t> running_{0};     // workers that have not finished this Run
+  std::atomic<bool> stopping_{false};
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace chorus::kernels
+
+#endif  // CHORUS_KERNELS_DEVICE_COMPUTE_POOL_H_
