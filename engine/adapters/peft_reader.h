@@ -1,0 +1,29 @@
+// Reads a PEFT LoRA adapter (adapter_config.json + adapter_model.safetensors) against the model
+// that is served, strictly both ways: a tensor that is not consumed, or a config field that changes
+// the mathematics and is not honoured, refuses the adapter by name.
+#ifndef CHORUS_ENGINE_ADAPTERS_PEFT_READER_H_
+#define CHORUS_ENGINE_ADAPTERS_PEFT_READER_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "engine/adapters/adapter_spec.h"
+#include "engine/model/byte_source.h"
+#include "engine/model/model_config.h"
+
+namespace chorus::engine {
+
+// Refusals carry a stable reason beside the message: a payload of this type URL on the Status,
+// whose value is one of the names in refusal.h.
+inline constexpr std::string_view kRefusalPayload = "chorus.dev/refusal";
+
+// Checks everything (structure, names, shapes, ranks, every value finite), allocates in proportion
+// to the header only, and computes the digest. May take seconds for a large file: never on the
+// engine thread.
+absl::StatusOr<AdapterSpec> ReadPeftAdapter(std::string_view config_json, const ByteSource& tensors,
+                                            const ModelConfig& model);
+
+}  // namespace chorus::engine
+
+#endif  // CHORUS_ENGINE_ADAPTERS_PEFT_READER_H_
