@@ -1,8 +1,8 @@
 // TokenStream: what the engine says to one request's reader: tokens, then how each choice ended.
 // Bounded: the engine never waits for a reader, it cancels one that stays behind. StreamBell wakes
 // the readers' thread once a step with all streams that have news.
-#ifndef CHORUS_ENGINE_TOKEN_STREAM_H_
-#define CHORUS_ENGINE_TOKEN_STREAM_H_
+#ifndef CHORUS_ENGINE_SCHEDULE_TOKEN_STREAM_H_
+#define CHORUS_ENGINE_SCHEDULE_TOKEN_STREAM_H_
 
 #include <cstdint>
 #include <memory>
@@ -30,14 +30,14 @@ struct StreamEvent {
   Kind kind = Kind::kToken;
   int32_t choice = 0;
   // kAdmitted, once a request
-  int32_t cached_tokens = 0;    // of the prompt, found in the prefix cache
-  absl::Duration queue_time;    // from Submit to admission
+  int32_t cached_tokens = 0;  // of the prompt, found in the prefix cache
+  absl::Duration queue_time;  // from Submit to admission
   // kToken
   kernels::SampledToken token;
   // kFinished, once a choice
   FinishReason reason = FinishReason::kStop;
-  int32_t stop_token = -1;      // kStop
-  absl::Status status;          // kError
+  int32_t stop_token = -1;  // kStop
+  absl::Status status;      // kError
 };
 
 // One producer (the engine thread), one consumer.
@@ -54,6 +54,7 @@ class TokenStream {
   const size_t capacity_;
   kernels::Mutex mutex_;
   std::vector<StreamEvent> events_ CHORUS_GUARDED_BY(mutex_);
+  size_t tokens_ CHORUS_GUARDED_BY(mutex_) = 0;  // among events_
 };
 
 // Collects the streams that have news. Shared by the engine (Add, Ring) and one or more readers.
@@ -77,4 +78,4 @@ class StreamBell {
 
 }  // namespace chorus::engine
 
-#endif  // CHORUS_ENGINE_TOKEN_STREAM_H_
+#endif  // CHORUS_ENGINE_SCHEDULE_TOKEN_STREAM_H_

@@ -1,28 +1,13 @@
 // EngineStats: what operators see of the engine, as one consistent snapshot a step.
-#ifndef CHORUS_ENGINE_ENGINE_STATS_H_
-#define CHORUS_ENGINE_ENGINE_STATS_H_
+#ifndef CHORUS_ENGINE_SCHEDULE_ENGINE_STATS_H_
+#define CHORUS_ENGINE_SCHEDULE_ENGINE_STATS_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
-#include "engine/adapters/adapter_spec.h"
+#include "engine/adapters/residency_state.h"
 
 namespace chorus::engine {
-
-enum class ResidencyState { kDisk, kLoading, kResident, kCancelling };
-
-struct AdapterResidency {
-  std::string tenant;
-  std::string name;
-  int64_t version = 0;
-  AdapterDigest digest;
-  ResidencyState state = ResidencyState::kDisk;
-  int64_t pages = 0;
-  int32_t running = 0;    // sequences
-  int32_t waiting = 0;    // requests
-  bool pinned = false;
-};
 
 struct EngineStats {
   // Requests and sequences now
@@ -35,7 +20,7 @@ struct EngineStats {
   int64_t pages_sequences = 0;  // held by running sequences
   int64_t pages_prefixes = 0;   // cached prefixes that nobody runs with
   int64_t pages_adapters = 0;
-  int64_t pages_draining = 0;   // freed, but a step or a copy may still touch them
+  int64_t pages_draining = 0;  // freed, but a step or a copy may still touch them
   // Counters since the start
   uint64_t steps = 0;
   uint64_t prompt_tokens = 0;         // computed
@@ -48,13 +33,13 @@ struct EngineStats {
   uint64_t adapter_evictions = 0;
   uint64_t prefix_evictions = 0;
   uint64_t slow_readers = 0;
-  double step_seconds = 0.0;          // inside the runner
-  double adapter_load_seconds = 0.0;  // from lease to resident
-  std::vector<double> recent_load_seconds;  // loads since the last snapshot
+  double step_seconds = 0.0;                // inside the runner
+  double adapter_load_seconds = 0.0;        // from lease to resident
+  std::vector<double> recent_load_seconds;  // of the loads since stats() was last called
   std::vector<AdapterResidency> adapters;   // resident, loading, or waited for
   bool failed = false;                      // the device is lost: not ready, restart
 };
 
 }  // namespace chorus::engine
 
-#endif  // CHORUS_ENGINE_ENGINE_STATS_H_
+#endif  // CHORUS_ENGINE_SCHEDULE_ENGINE_STATS_H_

@@ -1,0 +1,226 @@
+#include "engine/adapters/residency.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/check.h"
+#include "kernels/lora/tiles.h"
+
+namespace chorus::engine {
+namespace {
+
+// What a page of an adapter costs to bring back, in tokens computed: reading it is far cheaper than
+// computing a page of prefix (kPageTokens), but whoever needs it waits for the read.
+constexpr double kPageReadCost = 4.0;
+
+}  // namespace
+
+Residency::~Residency() {
+  // Copies under way would write pages that are given back now.
+  CHORUS_CHECK(by_ticket_.empty());
+}
+
+Residency::Resident* Residency::AddWaiter(const AdapterRef& adapter) {
+  Resident* resident = FindOrAdd(adapter);
+  ++resident->waiting;
+  return resident;
+}
+
+void Residency::RemoveWaiter(Resident* resident) {
+  CHORUS_CHECK_GT(resident->waiting, 0);
+  --resident->waiting;
+  EraseIfUnused(resident);
+}
+
+void Residency::Hold(Resident* resident, uint64_t epoch) {
+  ++resident->running;
+  resident->last_epoch = epoch;
+}
+
+void Residency::Unhold(Resident* resident, uint64_t epoch) {
+  CHORUS_CHECK_GT(resident->running, 0);
+  --resident->running;
+  resident->last_epoch = epoch;
+  EraseIfUnused(resident);
+}
+
+void Residency::StartLoad(Resident* resident, PageLease lease, absl::Time now) {
+  CHORUS_CHECK(resident->state == ResidencyState::kDisk);
+  CHORUS_CHECK_EQ(lease.size(), resident->pages());
+  resident->state = ResidencyState::kLoading;
+  resident->lease = std::move(lease);
+  resident->ticket = next_ticket_++;
+  resident->load_begin = now;
+  num_pages_ += resident->pages();
+  by_ticket_[resident->ticket] = resident;
+  const int64_t tiles = resident->adapter->layout().num_tiles;
+  const int64_t cells = kernels::CeilDiv(tiles, kernels::TilesPerCell(view_));
+  loads_->Start(
+      {resident->ticket, resident->adapter, CellsInFillOrder(resident->lease.ids(), cells, view_)});
+}
+
+Residency::LoadResult Residency::OnLoadDone(const LoadDone& done, absl::Time now) {
+  const auto found = by_ticket_.find(done.ticket);
+  CHORUS_CHECK(found != by_ticket_.end());
+  Resident* const resident = found->second;
+  by_ticket_.erase(found);
+  const bool cancelled = resident->state == ResidencyState::kCancelling;
+  LoadResult result{resident, done.status, now - resident->load_begin};
+  if (done.status.ok() && (!cancelled || resident->waiting > 0)) {
+    resident->state = ResidencyState::kResident;
+    auto contents = std::make_shared<kernels::LoraSlot>();
+    const int64_t cells =
+        kernels::CeilDiv(resident->adapter->layout().num_tiles, kernels::TilesPerCell(view_));
+    contents->cells = CellsInFillOrder(resident->lease.ids(), cells, view_);
+    contents->modules = resident->adapter->layout().modules;
+    if (free_slots_.empty()) free_slots_.push_back(num_slots_++);
+    resident->slot = free_slots_.back();
+    free_slots_.pop_back();
+    slot_changes_.push_back({resident->slot, std::move(contents)});
+    return result;
+  }
+  resident->lease.Release();
+  num_pages_ -= resident->pages();
+  resident->state = ResidencyState::kDisk;
+  if (cancelled) result.status = absl::OkStatus();
+  if (resident->running == 0 && resident->waiting == 0 && !resident->pinned) {
+    result.resident = nullptr;
+    EraseIfUnused(resident);
+  }
+  return result;
+}
+
+absl::Status Residency::Pin(const AdapterRef& adapter, bool pinned) {
+  Resident* resident = FindOrAdd(adapter);
+  if (pinned == resident->pinned) return absl::OkStatus();
+  if (pinned && pinned_pages_ + resident->pages() > pin_pages_) {
+    const std::string message = absl::StrCat(
+        "pin of adapter \"", adapter->name(), "\": ", resident->pages(), " pages wanted, ",
+        pin_pages_ - pinned_pages_, " of the pin budget's ", pin_pages_, " are left");
+    EraseIfUnused(resident);
+    return absl::ResourceExhaustedError(message);
+  }
+  resident->pinned = pinned;
+  pinned_pages_ += pinned ? resident->pages() : -resident->pages();
+  EraseIfUnused(resident);
+  return absl::OkStatus();
+}
+
+std::vector<Residency::Resident*> Residency::PinnedOnDisk() {
+  std::vector<Resident*> found;
+  if (pinned_pages_ == 0) return found;
+  for (auto& [key, resident] : residents_) {
+    if (resident.pinned && resident.state == ResidencyState::kDisk) found.push_back(&resident);
+  }
+  std::sort(found.begin(), found.end(),
+            [](const Resident* a, const Resident* b) { return a->serial < b->serial; });
+  return found;
+}
+
+void Residency::Forget(const AdapterKey& key) {
+  const auto found = residents_.find(key);
+  if (found == residents_.end()) return;
+  Resident* resident = &found->second;
+  if (resident->pinned) {
+    resident->pinned = false;
+    pinned_pages_ -= resident->pages();
+  }
+  resident->forgotten = true;
+  EraseIfUnused(resident);
+}
+
+void Residency::ClearWaiterRanks() {
+  for (auto& [key, resident] : residents_) {
+    resident.first_waiter = std::numeric_limits<ReclaimRank>::max();
+  }
+}
+
+void Residency::SetWaiterRank(Resident* resident, ReclaimRank rank) {
+  resident->first_waiter = std::min(resident->first_waiter, rank);
+}
+
+std::vector<AdapterResidency> Residency::Snapshot() const {
+  std::vector<AdapterResidency> snapshot;
+  snapshot.reserve(residents_.size());
+  for (const auto& [key, resident] : residents_) {
+    snapshot.push_back({resident.adapter->tenant(), resident.adapter->name(),
+                        resident.adapter->version(), resident.adapter->digest(), resident.state,
+                        resident.lease.size(), resident.running, resident.waiting,
+                        resident.pinned});
+  }
+  return snapshot;
+}
+
+std::optional<double> Residency::CheapestWorth(uint64_t epoch, ReclaimRank rank) {
+  const Resident* resident = Cheapest(rank);
+  if (resident == nullptr) return std::nullopt;
+  return PageWorth(kPageReadCost, resident->last_epoch, epoch);
+}
+
+void Residency::ReclaimCheapest(uint64_t, ReclaimRank rank) {
+  Resident* resident = Cheapest(rank);
+  CHORUS_CHECK(resident != nullptr);
+  ++num_evictions_;
+  Evict(resident);
+  EraseIfUnused(resident);
+}
+
+int64_t Residency::ReclaimablePages(ReclaimRank rank) const {
+  int64_t pages = 0;
+  for (const auto& [key, resident] : residents_) {
+    if (resident.idle() && resident.first_waiter > rank) pages += resident.pages();
+  }
+  return pages;
+}
+
+Residency::Resident* Residency::FindOrAdd(const AdapterRef& adapter) {
+  auto [it, added] = residents_.try_emplace(KeyOf(*adapter));
+  Resident& resident = it->second;
+  if (resident.forgotten) {  // the same content, uploaded again
+    resident.adapter = adapter;
+    resident.forgotten = false;
+  }
+  if (added) {
+    resident.adapter = adapter;
+    resident.serial = next_serial_++;
+    for (const kernels::LoraModuleEntry& entry : adapter->layout().modules) {
+      resident.max_rank = std::max(resident.max_rank, entry.rank);
+    }
+  }
+  return &resident;
+}
+
+void Residency::Evict(Resident* resident) {
+  slot_changes_.push_back({resident->slot, nullptr});
+  free_slots_.push_back(resident->slot);
+  resident->slot = -1;
+  resident->lease.Release();
+  num_pages_ -= resident->pages();
+  resident->state = ResidencyState::kDisk;
+}
+
+void Residency::CancelLoad(Resident* resident) {
+  resident->state = ResidencyState::kCancelling;
+  loads_->Cancel(resident->ticket);
+}
+
+void Residency::EraseIfUnused(Resident* resident) {
+  if (resident->running > 0 || resident->waiting > 0 || resident->pinned) return;
+  if (resident->state == ResidencyState::kLoading) CancelLoad(resident);
+  if (resident->state == ResidencyState::kResident && resident->forgotten) Evict(resident);
+  if (resident->state == ResidencyState::kDisk) residents_.erase(KeyOf(*resident->adapter));
+}
+
+Residency::Resident* Residency::Cheapest(ReclaimRank rank) {
+  Resident* cheapest = nullptr;
+  for (auto& [key, resident] : residents_) {
+    if (!resident.idle() || resident.first_waiter <= rank) continue;
+    if (cheapest == nullptr || resident.last_epoch < cheapest->last_epoch ||
+        (resident.last_epoch == cheapest->last_epoch && resident.serial < cheapest->serial)) {
+      cheapest = &resident;
+    }
+  }
+  return cheapest;
+}
+
+}  // namespace chorus::engine

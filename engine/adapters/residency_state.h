@@ -1,0 +1,28 @@
+// Where an adapter's weights are, as operators see it.
+#ifndef CHORUS_ENGINE_ADAPTERS_RESIDENCY_STATE_H_
+#define CHORUS_ENGINE_ADAPTERS_RESIDENCY_STATE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "engine/adapters/adapter_spec.h"
+
+namespace chorus::engine {
+
+enum class ResidencyState { kDisk, kLoading, kResident, kCancelling };
+
+struct AdapterResidency {
+  std::string tenant;
+  std::string name;
+  int64_t version = 0;
+  AdapterDigest digest;
+  ResidencyState state = ResidencyState::kDisk;
+  int64_t pages = 0;
+  int32_t running = 0;    // sequences
+  int32_t waiting = 0;    // requests
+  bool pinned = false;
+};
+
+}  // namespace chorus::engine
+
+#endif  // CHORUS_ENGINE_ADAPTERS_RESIDENCY_STATE_H_

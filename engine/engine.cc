@@ -1,0 +1,324 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "engine/adapters/adapter_loader.h"
+#include "engine/schedule/scheduler.h"
+#include "kernels/check.h"
+#include "kernels/mutex.h"
+#include "kernels/status_macros.h"
+
+namespace chorus::engine {
+namespace {
+
+// How long the engine thread sleeps at most while requests wait for something it cannot run.
+constexpr absl::Duration kIdleWait = absl::Milliseconds(20);
+// How old a snapshot of the statistics may get while steps run.
+constexpr absl::Duration kStatsPeriod = absl::Milliseconds(50);
+
+absl::Status ValidateOptions(const EngineOptions& options, const Engine::Model& model) {
+  const auto positive = [](const char* name, int64_t value) {
+    return value >= 1 ? absl::OkStatus()
+                      : absl::InvalidArgumentError(absl::StrCat(name, ": at least 1, got ", value));
+  };
+  CHORUS_RETURN_IF_ERROR(positive("max_running", options.max_running));
+  CHORUS_RETURN_IF_ERROR(positive("max_step_tokens", options.max_step_tokens));
+  CHORUS_RETURN_IF_ERROR(positive("max_prefill_chunk", options.max_prefill_chunk));
+  CHORUS_RETURN_IF_ERROR(positive("max_step_adapters", options.max_step_adapters));
+  CHORUS_RETURN_IF_ERROR(positive("max_loads", options.max_loads));
+  CHORUS_RETURN_IF_ERROR(positive("loader_threads", options.loader_threads));
+  CHORUS_RETURN_IF_ERROR(positive("pool pages", model.pool.num_ids));
+  if (options.max_running > options.max_step_tokens) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_step_tokens: at least max_running (", options.max_running,
+        "), so that every sequence can decode in every step, got ", options.max_step_tokens));
+  }
+  if (options.max_step_rank_sum < kernels::kMaxLoraRank) {
+    return absl::InvalidArgumentError(absl::StrCat("max_step_rank_sum: at least ",
+                                                   kernels::kMaxLoraRank, ", got ",
+                                                   options.max_step_rank_sum));
+  }
+  for (const auto& [name, share] :
+       {std::pair("pin_budget", options.pin_budget),
+        std::pair("admission_watermark", options.admission_watermark)}) {
+    if (!(share >= 0.0 && share < 1.0)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ": at least 0 and below 1, got ", share));
+    }
+  }
+  return absl::OkStatus();
+}
+
+struct CancelMessage {
+  std::string request_id;
+  int32_t choice;
+  FinishReason reason;
+};
+struct PinMessage {
+  AdapterRef adapter;
+  bool pinned;
+};
+struct ForgetMessage {
+  AdapterKey key;
+};
+using Message =
+    std::variant<std::unique_ptr<Request>, CancelMessage, LoadDone, PinMessage, ForgetMessage>;
+
+}  // namespace
+
+struct Engine::Impl {
+  Impl(const EngineOptions& engine_options, Model engine_model,
+       std::shared_ptr<StreamBell> stream_bell, const Clock* engine_clock)
+      : options(engine_options),
+        model(std::move(engine_model)),
+        bell(std::move(stream_bell)),
+        clock(engine_clock),
+        loader(std::make_unique<AdapterLoader>(model.pool, options.loader_threads,
+                                               [this](LoadDone done) { Post(std::move(done)); })),
+        scheduler(options,
+                  {model.base_digest, model.eos_token_ids, model.max_positions, model.vocabulary},
+                  model.pool, loader.get(), bell.get()) {}
+
+  void Post(Message message) {
+    {
+      kernels::MutexLock lock(&mutex);
+      inbox.push_back(std::move(message));
+    }
+    changed.NotifyOne();
+  }
+
+  void Loop();
+  void WaitForWork(bool ran);
+  void Deliver(std::vector<Message> messages);
+  bool RunStep();
+  void TakeSnapshot(absl::Time now);
+  void Stop();
+
+  const EngineOptions options;
+  Model model;
+  const std::shared_ptr<StreamBell> bell;  // shared with the readers' threads
+  const Clock* const clock;
+
+  kernels::Mutex mutex;
+  kernels::CondVar changed;
+  std::vector<Message> inbox CHORUS_GUARDED_BY(mutex);
+  absl::flat_hash_set<std::string> live CHORUS_GUARDED_BY(mutex);            // request ids
+  absl::flat_hash_map<AdapterKey, int64_t> pinned CHORUS_GUARDED_BY(mutex);  // pages
+  bool draining CHORUS_GUARDED_BY(mutex) = false;
+  bool stopping CHORUS_GUARDED_BY(mutex) = false;
+  EngineStats snapshot CHORUS_GUARDED_BY(mutex);
+  std::atomic<bool> failed{false};
+
+  // Engine thread only, but for Scheduler::Validate and MakeRequest.
+  std::unique_ptr<AdapterLoader> loader;
+  Scheduler scheduler;
+  double step_seconds = 0.0;
+  absl::Time snapshot_time = absl::InfinitePast();
+  std::thread thread;
+};
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(const EngineOptions& options, Model model,
+                                                      std::shared_ptr<StreamBell> bell,
+                                                      const Clock* clock) {
+  CHORUS_RETURN_IF_ERROR(ValidateOptions(options, model));
+  std::sort(model.eos_token_ids.begin(), model.eos_token_ids.end());
+  auto impl = std::make_unique<Impl>(options, std::move(model), std::move(bell), clock);
+  impl->TakeSnapshot(clock->Now());
+  impl->thread = std::thread([impl = impl.get()] { impl->Loop(); });
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Engine::~Engine() {
+  {
+    kernels::MutexLock lock(&impl_->mutex);
+    impl_->stopping = true;
+  }
+  impl_->changed.NotifyOne();
+  impl_->thread.join();
+}
+
+absl::StatusOr<std::shared_ptr<TokenStream>> Engine::Submit(GenerateRequest spec) {
+  CHORUS_RETURN_IF_ERROR(impl_->scheduler.Validate(spec));
+  std::unique_ptr<Request> request = impl_->scheduler.MakeRequest(std::move(spec));
+  std::shared_ptr<TokenStream> stream = request->stream;
+  {
+    kernels::MutexLock lock(&impl_->mutex);
+    if (impl_->failed) return absl::UnavailableError("engine: the device is lost");
+    if (impl_->draining || impl_->stopping) return absl::UnavailableError("engine: draining");
+    const int64_t limit = int64_t{impl_->options.max_waiting} + impl_->options.max_running;
+    if (static_cast<int64_t>(impl_->live.size()) >= limit) {
+      return absl::ResourceExhaustedError(absl::StrCat("queue: ", limit, " requests are here"));
+    }
+    if (!impl_->live.insert(request->spec.request_id).second) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("request_id \"", request->spec.request_id, "\" is in use"));
+    }
+    impl_->inbox.push_back(std::move(request));
+  }
+  impl_->changed.NotifyOne();
+  return stream;
+}
+
+void Engine::Cancel(const std::string& request_id, int32_t choice, FinishReason reason) {
+  impl_->Post(CancelMessage{request_id, choice, reason});
+}
+
+absl::Status Engine::Pin(const AdapterRef& adapter, bool pinned) {
+  {
+    kernels::MutexLock lock(&impl_->mutex);
+    const AdapterKey key = Residency::KeyOf(*adapter);
+    if (!pinned) {
+      impl_->pinned.erase(key);
+    } else if (!impl_->pinned.contains(key)) {
+      const int64_t pages = adapter->layout().num_ids;
+      const int64_t budget = static_cast<int64_t>(impl_->options.pin_budget *
+                                                  static_cast<double>(impl_->model.pool.num_ids));
+      int64_t used = 0;
+      for (const auto& [other, held] : impl_->pinned) used += held;
+      if (used + pages > budget) {
+        return absl::ResourceExhaustedError(
+            absl::StrCat("pin of adapter \"", adapter->name(), "\": ", pages, " pages wanted, ",
+                         budget - used, " of the pin budget's ", budget, " are left"));
+      }
+      impl_->pinned[key] = pages;
+    }
+  }
+  impl_->Post(PinMessage{adapter, pinned});
+  return absl::OkStatus();
+}
+
+void Engine::Forget(const std::string& tenant, const AdapterDigest& digest) {
+  const AdapterKey key(tenant, digest);
+  {
+    kernels::MutexLock lock(&impl_->mutex);
+    impl_->pinned.erase(key);
+  }
+  impl_->Post(ForgetMessage{key});
+}
+
+void Engine::Drain() {
+  kernels::MutexLock lock(&impl_->mutex);
+  impl_->draining = true;
+}
+
+bool Engine::Drained() const {
+  kernels::MutexLock lock(&impl_->mutex);
+  return impl_->draining && impl_->live.empty();
+}
+
+EngineStats Engine::stats() const {
+  kernels::MutexLock lock(&impl_->mutex);
+  EngineStats stats = impl_->snapshot;
+  impl_->snapshot.recent_load_seconds.clear();
+  return stats;
+}
+
+void Engine::Impl::Loop() {
+  bool ran = false;
+  while (true) {
+    WaitForWork(ran);
+    std::vector<Message> messages;
+    {
+      kernels::MutexLock lock(&mutex);
+      if (stopping) break;
+      messages = std::exchange(inbox, {});
+    }
+    Deliver(std::move(messages));
+    ran = !failed && RunStep();
+    bell->Ring();
+    const std::vector<std::string> ended = scheduler.TakeEnded();
+    if (!ended.empty()) {
+      kernels::MutexLock lock(&mutex);
+      for (const std::string& id : ended) live.erase(id);
+    }
+    const absl::Time now = clock->Now();
+    if (!ran || now - snapshot_time >= kStatsPeriod) TakeSnapshot(now);
+  }
+  Stop();
+}
+
+// After a step that ran there may be another; otherwise something must happen first.
+void Engine::Impl::WaitForWork(bool ran) {
+  if (ran) return;
+  kernels::MutexLock lock(&mutex);
+  while (inbox.empty() && !stopping) {
+    if (live.empty()) {
+      changed.Wait(&mutex);
+    } else if (!changed.WaitFor(&mutex, absl::ToChronoNanoseconds(kIdleWait))) {
+      return;
+    }
+  }
+}
+
+void Engine::Impl::Deliver(std::vector<Message> messages) {
+  const absl::Time now = clock->Now();
+  for (Message& message : messages) {
+    if (auto* request = std::get_if<std::unique_ptr<Request>>(&message)) {
+      scheduler.Submit(std::move(*request), now);
+    } else if (auto* cancel = std::get_if<CancelMessage>(&message)) {
+      scheduler.Cancel(cancel->request_id, cancel->choice, cancel->reason);
+    } else if (auto* done = std::get_if<LoadDone>(&message)) {
+      scheduler.OnLoadDone(*done, now);
+    } else if (auto* pin = std::get_if<PinMessage>(&message)) {
+      const absl::Status status = scheduler.Pin(pin->adapter, pin->pinned);
+      CHORUS_CHECK(status.ok());  // Engine::Pin keeps the same budget
+    } else if (auto* forget = std::get_if<ForgetMessage>(&message)) {
+      scheduler.Forget(forget->key);
+    }
+  }
+  if (failed) scheduler.FailAll(absl::UnavailableError("engine: the device is lost"));
+}
+
+bool Engine::Impl::RunStep() {
+  const std::optional<StepPlan> plan = scheduler.PlanStep(clock->Now());
+  if (!plan.has_value()) return false;
+  const absl::Time begin = absl::Now();
+  const absl::StatusOr<StepResult> result = model.runner->Run(*plan);
+  step_seconds += absl::ToDoubleSeconds(absl::Now() - begin);
+  if (!result.ok()) {
+    failed = true;
+    scheduler.FailAll(result.status());
+    return false;
+  }
+  scheduler.CommitStep(*result);
+  return true;
+}
+
+void Engine::Impl::TakeSnapshot(absl::Time now) {
+  snapshot_time = now;
+  EngineStats stats;
+  scheduler.FillStats(&stats);
+  stats.step_seconds = step_seconds;
+  stats.failed = failed;
+  stats.adapters = scheduler.AdapterSnapshot();
+  const std::vector<double> loads = scheduler.TakeLoadSeconds();
+  kernels::MutexLock lock(&mutex);
+  stats.recent_load_seconds = std::move(snapshot.recent_load_seconds);
+  stats.recent_load_seconds.insert(stats.recent_load_seconds.end(), loads.begin(), loads.end());
+  snapshot = std::move(stats);
+}
+
+void Engine::Impl::Stop() {
+  scheduler.FailAll(absl::UnavailableError("engine: shutting down"));
+  bell->Ring();
+  loader.reset();  // joins; every copy has answered into the inbox
+  std::vector<Message> messages;
+  {
+    kernels::MutexLock lock(&mutex);
+    messages = std::exchange(inbox, {});
+  }
+  Deliver(std::move(messages));
+  scheduler.FailAll(absl::UnavailableError("engine: shutting down"));
+  bell->Ring();
+}
+
+}  // namespace chorus::engine

@@ -1,0 +1,193 @@
+// Who enters the pool: Scheduler::Admit and what it asks.
+#include <algorithm>
+#include <vector>
+
+#include "engine/schedule/peak_pages.h"
+#include "engine/schedule/scheduler.h"
+#include "kernels/check.h"
+
+namespace chorus::engine {
+namespace {
+
+// Sequences at the head of the queue that one step looks at.
+constexpr ReclaimRank kAdmissionWindow = 64;
+
+std::span<const PrefixKey> MatchableKeys(const Sequence& sequence) {
+  // A hit always leaves a token to compute: its logits are what the next token is drawn from.
+  const int64_t pages = std::min<int64_t>(static_cast<int64_t>(sequence.keys.size()),
+                                          (sequence.num_tokens() - 1) / kernels::kPageTokens);
+  return std::span(sequence.keys).first(static_cast<size_t>(pages));
+}
+
+}  // namespace
+
+void Scheduler::Admit(absl::Time now) {
+  residency_.ClearWaiterRanks();
+  std::vector<Sequence*> window;
+  for (Sequence* sequence : waiting_) {
+    if (static_cast<ReclaimRank>(window.size()) == kAdmissionWindow) break;
+    if (sequence->resident != nullptr) {
+      residency_.SetWaiterRank(sequence->resident, static_cast<ReclaimRank>(window.size()));
+    }
+    window.push_back(sequence);
+  }
+  std::vector<Sequence*> blocked;
+  for (size_t rank = 0; rank < window.size(); ++rank) {
+    const Verdict verdict = TryAdmit(window[rank], static_cast<ReclaimRank>(rank), now);
+    if (verdict == Verdict::kBlocked) {
+      blocked.push_back(window[rank]);
+      if (window[rank]->overtaken >= options_.max_overtakes) break;
+    } else if (verdict == Verdict::kAdmitted) {
+      bool exhausted = false;
+      for (Sequence* passed : blocked) {
+        exhausted |= ++passed->overtaken >= options_.max_overtakes;
+      }
+      if (exhausted) break;
+    }
+  }
+  if (blocked.empty()) StageLoads(now);
+}
+
+Scheduler::Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now) {
+  Residency::Resident* resident = sequence->resident;
+  int64_t adapter_pages = 0;
+  if (resident != nullptr && resident->state != ResidencyState::kResident) {
+    if (resident->state != ResidencyState::kDisk) return Verdict::kParked;
+    if (residency_.num_loading() >= options_.max_loads) return Verdict::kParked;
+    adapter_pages = resident->pages();
+  }
+  if (!WithinStepLimits(*sequence)) return Verdict::kBlocked;
+  const int64_t cached =
+      options_.prefix_cache ? prefixes_.MatchLength(MatchableKeys(*sequence)) : 0;
+  if (JoinsPrefill(*sequence, cached)) return Verdict::kParked;
+  const bool conservative =
+      options_.admission == AdmissionMode::kConservative || sequence->preemptions >= 2;
+  if (conservative && !FitsPeak(*sequence, adapter_pages)) return Verdict::kBlocked;
+
+  int64_t wanted = PagesWanted(*sequence, cached) + adapter_pages;
+  if (!active_.empty()) wanted += watermark_pages_;
+  if (sequence->preemptions > 0) wanted += static_cast<int64_t>(active_.size());
+  int64_t available = reclaimer_.Available(rank);
+  available -= prefixes_.IdlePages(MatchableKeys(*sequence).first(static_cast<size_t>(cached)));
+  if (available < wanted) return Verdict::kBlocked;
+  return Reserve(sequence, cached, adapter_pages, rank, now) ? Verdict::kAdmitted
+                                                             : Verdict::kBlocked;
+}
+
+bool Scheduler::WithinStepLimits(const Sequence& sequence) const {
+  int64_t choices = sequence.num_choices();
+  int64_t rank_sum = sequence.resident == nullptr ? 0 : sequence.resident->max_rank;
+  absl::flat_hash_set<const Residency::Resident*> adapters;
+  if (sequence.resident != nullptr) adapters.insert(sequence.resident);
+  for (const Sequence* other : active_) {
+    choices += other->num_choices();
+    if (other->resident != nullptr && adapters.insert(other->resident).second) {
+      rank_sum += other->resident->max_rank;
+    }
+  }
+  return choices <= options_.max_running &&
+         static_cast<int64_t>(adapters.size()) <= options_.max_step_adapters &&
+         rank_sum <= options_.max_step_rank_sum;
+}
+
+// Somebody computes the first page that this one would compute: it waits and takes it from there.
+bool Scheduler::JoinsPrefill(const Sequence& sequence, int64_t cached) const {
+  const std::span<const PrefixKey> keys = MatchableKeys(sequence);
+  return options_.prefix_cache && cached < static_cast<int64_t>(keys.size()) &&
+         computing_.contains(keys[static_cast<size_t>(cached)]);
+}
+
+bool Scheduler::FitsPeak(const Sequence& sequence, int64_t adapter_pages) const {
+  std::vector<PeakItem> items;
+  const auto add = [&items](const Sequence& s) {
+    for (int32_t i = 0; i < s.num_choices(); ++i) {
+      items.push_back({s.num_tokens(), s.peak_tokens() - s.num_tokens()});
+    }
+  };
+  add(sequence);
+  for (const Sequence* other : active_) add(*other);
+  int64_t adapters = residency_.num_pages() - residency_.ReclaimablePages(kAnyone) + adapter_pages;
+  if (sequence.resident != nullptr && sequence.resident->idle()) {
+    adapters += sequence.resident->pages();
+  }
+  return PeakPages(std::move(items)) + adapters <= pool_.num_pages();
+}
+
+// The uncached tokens, and room for each choice to grow: a page each, but never past the peak.
+int64_t Scheduler::PagesWanted(const Sequence& sequence, int64_t cached) const {
+  const int64_t tokens = PagesFor(sequence.num_tokens());
+  if (sequence.unforked > 0) return tokens - cached + sequence.num_choices();
+  return std::min(tokens + 1, PagesFor(sequence.peak_tokens())) - cached;
+}
+
+bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_pages, ReclaimRank rank,
+                        absl::Time now) {
+  Residency::Resident* resident = sequence->resident;
+  // What it will use is held before anything is given up for it.
+  PageLease pages =
+      prefixes_.Match(MatchableKeys(*sequence).first(static_cast<size_t>(cached)), epoch_);
+  if (resident != nullptr) residency_.Hold(resident, epoch_);
+  const int64_t wanted = PagesWanted(*sequence, cached);
+  if (!reclaimer_.MakeFree(wanted + adapter_pages, epoch_, rank)) {
+    if (resident != nullptr) residency_.Unhold(resident, epoch_);
+    return false;
+  }
+  PageLease fresh = *pool_.Acquire(wanted);
+  sequence->spare = fresh.TakeFrom(PagesFor(sequence->num_tokens()) - cached);
+  pages.Append(std::move(fresh));
+  sequence->pages = std::move(pages);
+  sequence->computed = cached * kernels::kPageTokens;
+  sequence->published = cached;
+  waiting_.Remove(sequence);
+  if (adapter_pages > 0) residency_.StartLoad(resident, *pool_.Acquire(adapter_pages), now);
+  const bool ready = resident == nullptr || resident->state == ResidencyState::kResident;
+  sequence->state = ready ? Sequence::State::kRunning : Sequence::State::kLoading;
+  if (resident != nullptr) residency_.RemoveWaiter(resident);
+  active_.insert(
+      std::upper_bound(active_.begin(), active_.end(), sequence,
+                       [](const Sequence* a, const Sequence* b) { return a->OlderThan(*b); }),
+      sequence);
+  for (size_t i = static_cast<size_t>(cached); i < MatchableKeys(*sequence).size(); ++i) {
+    computing_.try_emplace(sequence->keys[i], sequence);
+  }
+  if (sequence->preemptions == 0) {
+    counters_.prompt_tokens_looked_up += sequence->request->spec.prompt.size();
+    counters_.prompt_tokens_cached += static_cast<uint64_t>(sequence->computed);
+  }
+  Request* request = sequence->request;
+  if (!request->admitted) {
+    request->admitted = true;
+    Push(request, {.kind = StreamEvent::Kind::kAdmitted,
+                   .choice = sequence->choice,
+                   .cached_tokens = static_cast<int32_t>(sequence->computed),
+                   .queue_time = now - request->submitted});
+  }
+  return true;
+}
+
+// Loads begin when a request arrives, in the queue's order, with pages that nobody ahead wants.
+void Scheduler::StageLoads(absl::Time now) {
+  const auto try_load = [&](Residency::Resident* resident, ReclaimRank rank) {
+    if (resident->state != ResidencyState::kDisk) return;
+    const int64_t pages = resident->pages();
+    if (reclaimer_.Available(rank) < pages + watermark_pages_) return;
+    if (options_.admission == AdmissionMode::kConservative && !active_.empty() &&
+        !FitsPeak(*active_.front(), pages)) {
+      return;
+    }
+    if (!reclaimer_.MakeFree(pages, epoch_, rank)) return;
+    residency_.StartLoad(resident, *pool_.Acquire(pages), now);
+  };
+  for (Residency::Resident* resident : residency_.PinnedOnDisk()) {
+    if (residency_.num_loading() >= options_.max_loads) return;
+    try_load(resident, 0);
+  }
+  ReclaimRank rank = 0;
+  for (Sequence* sequence : waiting_) {
+    if (rank == kAdmissionWindow || residency_.num_loading() >= options_.max_loads) return;
+    if (sequence->resident != nullptr) try_load(sequence->resident, rank);
+    ++rank;
+  }
+}
+
+}  // namespace chorus::engine

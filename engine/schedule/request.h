@@ -1,0 +1,93 @@
+// Request and Sequence: the scheduler's state of a generation. A request has one sequence a choice;
+// a sequence is what waits, holds pages, is preempted and ends. Engine thread only.
+//
+//   WAITING ──admit──▶ LOADING (pages reserved, its adapter on the way) ──▶ RUNNING ──▶ FINISHED
+//      ▲                          └──────────────── preempted ────────────────┘
+//      └────────────────────────────────────────────────┘
+//
+// With n > 1 the first sequence computes the prompt once; when it draws its first token the other
+// choices fork off it, sharing its full pages.
+#ifndef CHORUS_ENGINE_SCHEDULE_REQUEST_H_
+#define CHORUS_ENGINE_SCHEDULE_REQUEST_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "engine/adapters/residency.h"
+#include "engine/memory/page_pool.h"
+#include "engine/memory/prefix_cache.h"
+#include "engine/memory/prefix_key.h"
+#include "engine/schedule/generate_request.h"
+#include "engine/schedule/token_stream.h"
+
+namespace chorus::engine {
+
+struct Sequence;
+
+struct Request {
+  GenerateRequest spec;
+  std::shared_ptr<TokenStream> stream;  // shared with the reader
+  uint64_t serial = 0;                  // of arrival
+  absl::Time submitted;
+  PrefixKey root;
+  PrefixOwner owner = 0;                             // of the pages it publishes; 0 is the base
+  std::vector<PrefixKey> prompt_keys;                // of the prompt's full pages
+  std::vector<std::unique_ptr<Sequence>> sequences;  // live choices
+  bool admitted = false;                             // the kAdmitted event was sent
+
+  bool needs_history() const {  // the sampler looks at prompt and output
+    return spec.sampling.repetition_penalty != 1.0f || spec.sampling.presence_penalty != 0.0f ||
+           spec.sampling.frequency_penalty != 0.0f;
+  }
+};
+
+struct Sequence {
+  enum class State { kWaiting, kLoading, kRunning };
+
+  Request* request = nullptr;
+  Residency::Resident* resident = nullptr;  // null: the base model
+  int32_t choice = 0;
+  int32_t unforked = 0;  // choices after this one that are still to fork off it
+  State state = State::kWaiting;
+  std::vector<int32_t> output;
+  int64_t computed = 0;         // tokens whose KV lies in `pages`
+  PageLease pages;              // in order of position
+  PageLease spare;              // reserved for growth and forks
+  std::vector<PrefixKey> keys;  // of its full pages, as far as known
+  int64_t published = 0;        // full pages entered in the prefix cache
+  // A fork's partial page, to be copied before its first step; the source is kept until then.
+  std::optional<kernels::PageCopy> copy;
+  PageLease copy_source;
+  int32_t preemptions = 0;
+  int32_t overtaken = 0;  // admissions that passed it while it was blocked
+
+  int64_t num_tokens() const {
+    return static_cast<int64_t>(request->spec.prompt.size() + output.size());
+  }
+  int32_t token(int64_t i) const {
+    const int64_t prompt = static_cast<int64_t>(request->spec.prompt.size());
+    return i < prompt ? request->spec.prompt[static_cast<size_t>(i)]
+                      : output[static_cast<size_t>(i - prompt)];
+  }
+  int64_t peak_tokens() const {
+    return static_cast<int64_t>(request->spec.prompt.size()) + request->spec.max_tokens;
+  }
+  int32_t num_choices() const { return 1 + unforked; }
+  // Old before young; the order in which preemption spares.
+  bool OlderThan(const Sequence& other) const {
+    if (request->serial != other.request->serial) return request->serial < other.request->serial;
+    return choice < other.choice;
+  }
+};
+
+// Pages that hold `tokens` tokens.
+inline int64_t PagesFor(int64_t tokens) {
+  return (tokens + kernels::kPageTokens - 1) / kernels::kPageTokens;
+}
+
+}  // namespace chorus::engine
+
+#endif  // CHORUS_ENGINE_SCHEDULE_REQUEST_H_

@@ -1,0 +1,423 @@
+#include "engine/schedule/scheduler.h"
+
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/check.h"
+
+namespace chorus::engine {
+namespace {
+
+PrefixOwner OwnerOf(const AdapterKey& key) {
+  std::string text = key.first;
+  text.append(reinterpret_cast<const char*>(key.second.bytes.data()), key.second.bytes.size());
+  unsigned char hash[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash);
+  PrefixOwner owner;
+  std::memcpy(&owner, hash, sizeof(owner));
+  return owner | 1;  // never the base's 0
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const EngineOptions& options, const ModelLimits& model,
+                     const kernels::PoolView& pool_view, LoadQueue* loads, StreamBell* bell)
+    : options_(options),
+      model_(model),
+      bell_(bell),
+      pool_(pool_view),
+      prefixes_(&pool_),
+      residency_(&pool_, loads, pool_view,
+                 static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids))),
+      reclaimer_(&pool_),
+      pin_pages_(static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids))),
+      watermark_pages_(static_cast<int64_t>(options.admission_watermark *
+                                            static_cast<double>(pool_view.num_ids))) {
+  reclaimer_.Register(&prefixes_);
+  reclaimer_.Register(&residency_);
+  counters_.pages_total = pool_view.num_ids;
+}
+
+Scheduler::~Scheduler() = default;
+
+absl::Status Scheduler::Validate(const GenerateRequest& request) const {
+  const int64_t prompt = static_cast<int64_t>(request.prompt.size());
+  if (prompt == 0) return absl::InvalidArgumentError("prompt: at least one token, got none");
+  if (request.max_tokens < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_tokens: at least 1, got ", request.max_tokens));
+  }
+  if (prompt + request.max_tokens > model_.max_positions) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "prompt (", prompt, " tokens) and max_tokens (", request.max_tokens, ") together: at most ",
+        model_.max_positions, ", got ", prompt + request.max_tokens));
+  }
+  if (request.num_choices < 1 || request.num_choices > options_.max_running) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("n: 1 to ", options_.max_running, ", got ", request.num_choices));
+  }
+  for (int32_t token : request.prompt) {
+    if (token < 0 || token >= model_.vocabulary) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("prompt: token ids below ", model_.vocabulary, ", got ", token));
+    }
+  }
+  // One choice must be able to run to its end alone, and all must fit when they fork.
+  int64_t pages =
+      std::max(PagesFor(prompt + request.max_tokens), PagesFor(prompt) + request.num_choices);
+  if (request.adapter != nullptr) pages += request.adapter->layout().num_ids;
+  if (pages > pool_.num_pages() - pin_pages_) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("request: ", pages, " pages wanted, the pool has ",
+                     pool_.num_pages() - pin_pages_, " beside its pin budget"));
+  }
+  return absl::OkStatus();
+}
+
+std::unique_ptr<Request> Scheduler::MakeRequest(GenerateRequest spec) const {
+  auto request = std::make_unique<Request>();
+  std::string_view digest;
+  if (spec.adapter != nullptr) {
+    const auto& bytes = spec.adapter->digest().bytes;
+    digest = {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    request->owner = OwnerOf(Residency::KeyOf(*spec.adapter));
+  }
+  request->root = RootKey(spec.tenant, spec.cache_salt, model_.base_digest, digest);
+  if (options_.prefix_cache) request->prompt_keys = PageKeys(request->root, spec.prompt);
+  request->stream = std::make_shared<TokenStream>(options_.stream_capacity);
+  request->spec = std::move(spec);
+  return request;
+}
+
+void Scheduler::Submit(std::unique_ptr<Request> request, absl::Time now) {
+  request->serial = next_serial_++;
+  request->submitted = now;
+  auto sequence = std::make_unique<Sequence>();
+  sequence->request = request.get();
+  sequence->unforked = request->spec.num_choices - 1;
+  sequence->keys = request->prompt_keys;
+  if (request->spec.adapter != nullptr) {
+    sequence->resident = residency_.AddWaiter(request->spec.adapter);
+  }
+  waiting_.Add(sequence.get());
+  request->sequences.push_back(std::move(sequence));
+  const std::string id = request->spec.request_id;
+  const bool added = requests_.try_emplace(id, std::move(request)).second;
+  CHORUS_CHECK(added);
+}
+
+void Scheduler::Cancel(const std::string& request_id, int32_t choice, FinishReason reason) {
+  const auto found = requests_.find(request_id);
+  if (found == requests_.end()) return;
+  std::vector<Sequence*> ending;
+  for (const auto& sequence : found->second->sequences) {
+    if (choice < 0 || sequence->choice == choice) ending.push_back(sequence.get());
+  }
+  for (Sequence* sequence : ending) Finish(sequence, reason, -1, absl::OkStatus());
+}
+
+void Scheduler::OnLoadDone(const LoadDone& done, absl::Time now) {
+  const Residency::LoadResult result = residency_.OnLoadDone(done, now);
+  counters_.adapter_load_seconds += absl::ToDoubleSeconds(result.took);
+  if (done.status.ok()) {
+    ++counters_.adapter_loads;
+    load_seconds_.push_back(absl::ToDoubleSeconds(result.took));
+  }
+  if (result.resident == nullptr) return;
+  std::vector<Sequence*> users;
+  for (Sequence* sequence : active_) {
+    if (sequence->resident == result.resident) users.push_back(sequence);
+  }
+  if (result.status.ok()) {
+    for (Sequence* sequence : users) sequence->state = Sequence::State::kRunning;
+    return;
+  }
+  ++counters_.adapter_load_failures;
+  for (Sequence* sequence : waiting_) {
+    if (sequence->resident == result.resident) users.push_back(sequence);
+  }
+  for (Sequence* sequence : users) Finish(sequence, FinishReason::kError, -1, result.status);
+}
+
+void Scheduler::Forget(const AdapterKey& key) {
+  prefixes_.Forget(OwnerOf(key));
+  residency_.Forget(key);
+}
+
+std::optional<StepPlan> Scheduler::PlanStep(absl::Time now) {
+  ExpireDeadlines(now);
+  ReserveDecode();
+  Admit(now);
+  planned_ = ChooseRows();
+  if (planned_.empty()) return std::nullopt;
+  pool_.BeginStep(++epoch_);
+  StepPlan plan;
+  plan.epoch = epoch_;
+  plan.slot_changes = residency_.TakeSlotChanges();
+  BuildBatch(planned_, &plan);
+  return plan;
+}
+
+void Scheduler::CommitStep(const StepResult& result) {
+  pool_.EndStep(epoch_);
+  ++counters_.steps;
+  for (const PlannedSequence& planned : planned_) CommitSequence(planned, result);
+  planned_.clear();
+  for (const std::string& id : std::exchange(slow_, {})) Cancel(id, -1, FinishReason::kSlowReader);
+}
+
+void Scheduler::FailAll(const absl::Status& status) {
+  pool_.EndStep(epoch_);
+  planned_.clear();
+  while (!requests_.empty()) {
+    Finish(requests_.begin()->second->sequences.front().get(), FinishReason::kError, -1, status);
+  }
+}
+
+absl::Time Scheduler::next_deadline() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& [id, request] : requests_) next = std::min(next, request->spec.deadline);
+  return next;
+}
+
+void Scheduler::FillStats(EngineStats* stats) const {
+  *stats = counters_;
+  for (const auto& [id, request] : requests_) {
+    ++(request->admitted ? stats->requests_running : stats->requests_waiting);
+  }
+  stats->sequences_running = static_cast<int64_t>(active_.size());
+  stats->pages_free = pool_.num_free();
+  stats->pages_draining = pool_.num_draining();
+  stats->pages_adapters = residency_.num_pages();
+  stats->pages_prefixes = pool_.num_idle();
+  stats->pages_sequences = stats->pages_total - stats->pages_free - stats->pages_draining -
+                           stats->pages_adapters - stats->pages_prefixes;
+  stats->adapter_evictions = residency_.num_evictions();
+  stats->prefix_evictions = prefixes_.num_evictions();
+}
+
+void Scheduler::ExpireDeadlines(absl::Time now) {
+  std::vector<std::string> late;
+  for (const auto& [id, request] : requests_) {
+    if (request->spec.deadline <= now) late.push_back(id);
+  }
+  for (const std::string& id : late) Cancel(id, -1, FinishReason::kDeadline);
+}
+
+void Scheduler::ReserveDecode() {
+  const std::vector<Sequence*> oldest_first = active_;
+  for (Sequence* sequence : oldest_first) {
+    // It may have been preempted for an older one a moment ago.
+    while (sequence->state == Sequence::State::kRunning && !GrowByPage(sequence)) {
+      Sequence* victim = YoungestButOldest();
+      if (victim == nullptr) break;  // the oldest waits for pages that drain or are being written
+      Preempt(victim);
+    }
+  }
+}
+
+// Makes sure that the next token has a page.
+bool Scheduler::GrowByPage(Sequence* sequence) {
+  if (sequence->computed / kernels::kPageTokens < sequence->pages.size()) return true;
+  if (sequence->spare.size() > sequence->unforked) {
+    sequence->pages.Append(sequence->spare.TakeFrom(sequence->spare.size() - 1));
+    return true;
+  }
+  if (!reclaimer_.MakeFree(1, epoch_, kAnyone)) return false;
+  sequence->pages.Append(*pool_.Acquire(1));
+  return true;
+}
+
+Sequence* Scheduler::YoungestButOldest() { return active_.size() < 2 ? nullptr : active_.back(); }
+
+void Scheduler::Preempt(Sequence* sequence) {
+  ++counters_.preemptions;
+  if (sequence->resident != nullptr) residency_.AddWaiter(sequence->request->spec.adapter);
+  LeavePool(sequence);
+  active_.erase(std::find(active_.begin(), active_.end(), sequence));
+  sequence->state = Sequence::State::kWaiting;
+  sequence->computed = 0;
+  sequence->published = 0;
+  sequence->overtaken = 0;
+  ++sequence->preemptions;
+  waiting_.Add(sequence);
+}
+
+std::vector<PlannedSequence> Scheduler::ChooseRows() {
+  std::vector<PlannedSequence> chosen;
+  int64_t budget = options_.max_step_tokens;
+  const auto choose = [&](bool decodes) {
+    for (Sequence* sequence : active_) {
+      if (sequence->state != Sequence::State::kRunning || budget == 0) continue;
+      const int64_t left = sequence->num_tokens() - sequence->computed;
+      if ((left == 1) != decodes) continue;
+      const int64_t leased = sequence->pages.size() * kernels::kPageTokens - sequence->computed;
+      const int64_t rows = std::min({left, leased, budget, int64_t{options_.max_prefill_chunk}});
+      if (rows <= 0) continue;  // the oldest, while it waits for a page
+      chosen.push_back({sequence, rows});
+      budget -= rows;
+    }
+  };
+  choose(/*decodes=*/true);
+  choose(/*decodes=*/false);
+  return chosen;
+}
+
+void Scheduler::CommitSequence(const PlannedSequence& planned, const StepResult& result) {
+  Sequence* sequence = planned.sequence;
+  const int64_t prompt = static_cast<int64_t>(sequence->request->spec.prompt.size());
+  counters_.prompt_tokens +=
+      static_cast<uint64_t>(std::clamp<int64_t>(prompt - sequence->computed, 0, planned.rows));
+  sequence->computed += planned.rows;
+  sequence->copy.reset();
+  sequence->copy_source.Release();
+  Publish(sequence);
+  if (planned.num_samples == 0) return;
+  std::vector<Sequence*> choices = {sequence};
+  for (int32_t i = 1; i < planned.num_samples; ++i) {
+    choices.push_back(Fork(sequence, sequence->choice + i));
+  }
+  for (int32_t i = 0; i < planned.num_samples; ++i) {
+    AcceptToken(choices[static_cast<size_t>(i)],
+                result.tokens[static_cast<size_t>(planned.first_sample + i)]);
+  }
+}
+
+void Scheduler::Publish(Sequence* sequence) {
+  const int64_t full = sequence->computed / kernels::kPageTokens;
+  if (!options_.prefix_cache || full == sequence->published) return;
+  const Request& request = *sequence->request;
+  while (static_cast<int64_t>(sequence->keys.size()) < full) {
+    int32_t tokens[kernels::kPageTokens];
+    const int64_t begin = static_cast<int64_t>(sequence->keys.size()) * kernels::kPageTokens;
+    for (int i = 0; i < kernels::kPageTokens; ++i) tokens[i] = sequence->token(begin + i);
+    const PrefixKey parent = sequence->keys.empty() ? request.root : sequence->keys.back();
+    sequence->keys.push_back(PageKey(parent, tokens));
+  }
+  for (int64_t i = sequence->published; i < full; ++i) {
+    const auto computing = computing_.find(sequence->keys[static_cast<size_t>(i)]);
+    if (computing != computing_.end() && computing->second == sequence) {
+      computing_.erase(computing);
+    }
+  }
+  if (sequence->resident == nullptr || !sequence->resident->forgotten) {
+    prefixes_.Publish(std::span(sequence->keys).first(static_cast<size_t>(full)),
+                      sequence->published, request.owner, &sequence->pages, epoch_);
+  }
+  sequence->published = full;
+}
+
+// A choice that goes on from `parent`'s prompt. Full pages are shared; the partial one is copied at
+// the start of the next step, into a page that was reserved for it.
+Sequence* Scheduler::Fork(Sequence* parent, int32_t choice) {
+  CHORUS_CHECK_GT(parent->unforked, 0);
+  auto child = std::make_unique<Sequence>();
+  child->request = parent->request;
+  child->resident = parent->resident;
+  child->choice = choice;
+  child->state = Sequence::State::kRunning;
+  child->computed = parent->computed;
+  child->keys = parent->keys;
+  child->published = parent->published;
+  child->preemptions = parent->preemptions;
+  PageLease fresh = parent->spare.TakeFrom(parent->spare.size() - 1);
+  --parent->unforked;
+  const int64_t full = parent->computed / kernels::kPageTokens;
+  for (int64_t i = 0; i < full; ++i) child->pages.Append(pool_.Share(parent->pages[i]));
+  if (parent->computed % kernels::kPageTokens != 0) {
+    child->copy = kernels::PageCopy{parent->pages[full], fresh[0]};
+    child->copy_source = pool_.Share(parent->pages[full]);
+    child->pages.Append(std::move(fresh));
+  } else {
+    child->spare = std::move(fresh);
+  }
+  if (child->resident != nullptr) residency_.Hold(child->resident, epoch_);
+  Sequence* result = child.get();
+  active_.insert(
+      std::upper_bound(active_.begin(), active_.end(), result,
+                       [](const Sequence* a, const Sequence* b) { return a->OlderThan(*b); }),
+      result);
+  parent->request->sequences.push_back(std::move(child));
+  return result;
+}
+
+void Scheduler::AcceptToken(Sequence* sequence, const kernels::SampledToken& token) {
+  const GenerateRequest& spec = sequence->request->spec;
+  if (token.token < 0) {
+    Finish(sequence, FinishReason::kError, -1,
+           absl::InternalError("the model's logits are not finite"));
+    return;
+  }
+  const bool eos = !spec.ignore_eos && std::binary_search(model_.eos_token_ids.begin(),
+                                                          model_.eos_token_ids.end(), token.token);
+  if (eos || std::find(spec.stop_token_ids.begin(), spec.stop_token_ids.end(), token.token) !=
+                 spec.stop_token_ids.end()) {
+    Finish(sequence, FinishReason::kStop, token.token, absl::OkStatus());
+    return;
+  }
+  ++counters_.generation_tokens;
+  StreamEvent event;
+  event.choice = sequence->choice;
+  event.token = token;
+  if (!sequence->request->stream->TryPush(std::move(event))) {
+    ++counters_.slow_readers;
+    slow_.push_back(spec.request_id);  // its other choices may still be under way in this step
+    return;
+  }
+  bell_->Add(sequence->request->stream);
+  sequence->output.push_back(token.token);
+  if (static_cast<int32_t>(sequence->output.size()) == spec.max_tokens) {
+    Finish(sequence, FinishReason::kLength, -1, absl::OkStatus());
+  }
+}
+
+void Scheduler::Finish(Sequence* sequence, FinishReason reason, int32_t stop_token,
+                       absl::Status status) {
+  Request* request = sequence->request;
+  if (sequence->state == Sequence::State::kWaiting) {
+    waiting_.Remove(sequence);
+    if (sequence->resident != nullptr) residency_.RemoveWaiter(sequence->resident);
+  } else {
+    LeavePool(sequence);
+    active_.erase(std::find(active_.begin(), active_.end(), sequence));
+  }
+  for (int32_t i = 0; i < sequence->num_choices(); ++i) {
+    Push(request, {.kind = StreamEvent::Kind::kFinished,
+                   .choice = sequence->choice + i,
+                   .reason = reason,
+                   .stop_token = stop_token,
+                   .status = status});
+  }
+  std::erase_if(request->sequences,
+                [sequence](const auto& owned) { return owned.get() == sequence; });
+  if (request->sequences.empty()) {
+    ended_.push_back(request->spec.request_id);
+    requests_.erase(ended_.back());
+  }
+}
+
+// Gives back all that a LOADING or RUNNING sequence holds.
+void Scheduler::LeavePool(Sequence* sequence) {
+  for (int64_t i = sequence->published; i < static_cast<int64_t>(sequence->keys.size()); ++i) {
+    const auto computing = computing_.find(sequence->keys[static_cast<size_t>(i)]);
+    if (computing != computing_.end() && computing->second == sequence) {
+      computing_.erase(computing);
+    }
+  }
+  sequence->pages.Release();
+  sequence->spare.Release();
+  sequence->copy.reset();
+  sequence->copy_source.Release();
+  if (sequence->resident != nullptr) residency_.Unhold(sequence->resident, epoch_);
+}
+
+void Scheduler::Push(Request* request, StreamEvent event) {
+  request->stream->TryPush(std::move(event));
+  bell_->Add(request->stream);
+}
+
+}  // namespace chorus::engine

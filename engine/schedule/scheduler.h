@@ -1,0 +1,138 @@
+// Scheduler: decides, step by step, which sequences run, and keeps the promises of the pool: nobody
+// deadlocks, nobody starves, nothing sent is sent again. Pure: no thread, no clock, no file; the
+// engine thread (or a test) calls it, tells it the time and runs its plans.
+//
+//   Submit · Cancel · OnLoadDone · Pin · Forget      between steps, in any order
+//   PlanStep → (run the plan) → CommitStep           one step
+//
+// What holds pages: running sequences, sequences reserved while their adapter loads, and copies
+// under way. All else (cached prefixes, idle adapters) is reclaimable. The head of the queue takes
+// its adapter and its KV pages in one reservation or not at all; decodes that find no page preempt
+// the youngest, never the oldest. So the oldest always runs, and every admitted request ends.
+#ifndef CHORUS_ENGINE_SCHEDULE_SCHEDULER_H_
+#define CHORUS_ENGINE_SCHEDULE_SCHEDULER_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "engine/adapters/residency.h"
+#include "engine/memory/page_pool.h"
+#include "engine/memory/prefix_cache.h"
+#include "engine/memory/reclaimer.h"
+#include "engine/model/step_plan.h"
+#include "engine/schedule/batch_builder.h"
+#include "engine/schedule/engine_options.h"
+#include "engine/schedule/engine_stats.h"
+#include "engine/schedule/request.h"
+#include "engine/schedule/waiting_queue.h"
+
+namespace chorus::engine {
+
+// What the scheduler must know of the model.
+struct ModelLimits {
+  std::string base_digest;
+  std::vector<int32_t> eos_token_ids;  // ascending
+  int32_t max_positions = 0;
+  int32_t vocabulary = 0;
+};
+
+class Scheduler {
+ public:
+  // `loads` and `bell` must outlive the scheduler.
+  Scheduler(const EngineOptions& options, const ModelLimits& model,
+            const kernels::PoolView& pool_view, LoadQueue* loads, StreamBell* bell);
+  // Copies under way must have answered.
+  ~Scheduler();
+
+  // Whether a request can ever be served: thread-safe, looks at constants only. InvalidArgument for
+  // broken limits, ResourceExhausted when an empty pool beside the pin budget could not hold it.
+  absl::Status Validate(const GenerateRequest& request) const;
+  // The prefix keys of a request's prompt; thread-safe, so that the submitter's thread hashes.
+  std::unique_ptr<Request> MakeRequest(GenerateRequest spec) const;
+
+  // REQUIRES: Validate was OK and no live request has this id.
+  void Submit(std::unique_ptr<Request> request, absl::Time now);
+  void Cancel(const std::string& request_id, int32_t choice, FinishReason reason);
+  void OnLoadDone(const LoadDone& done, absl::Time now);
+  absl::Status Pin(const AdapterRef& adapter, bool pinned) {
+    return residency_.Pin(adapter, pinned);
+  }
+  void Forget(const AdapterKey& key);
+
+  // The next step, or nullopt when nothing can run now (all wait for loads, or nothing is here).
+  std::optional<StepPlan> PlanStep(absl::Time now);
+  // REQUIRES: `result` is of the plan that PlanStep returned last.
+  void CommitStep(const StepResult& result);
+  // The device is lost: ends every request with `status`.
+  void FailAll(const absl::Status& status);
+
+  bool idle() const { return requests_.empty(); }
+  // Ids of the requests that ended since the last call.
+  std::vector<std::string> TakeEnded() { return std::exchange(ended_, {}); }
+  int num_loading() const { return residency_.num_loading(); }
+  // When PlanStep should be asked again although nothing happened: the earliest deadline.
+  absl::Time next_deadline() const;
+  void FillStats(EngineStats* stats) const;
+  std::vector<AdapterResidency> AdapterSnapshot() const { return residency_.Snapshot(); }
+  // Durations of the loads that ended since the last call.
+  std::vector<double> TakeLoadSeconds() { return std::exchange(load_seconds_, {}); }
+
+ private:
+  enum class Verdict { kAdmitted, kParked, kBlocked };
+
+  // admission.cc
+  void Admit(absl::Time now);
+  Verdict TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now);
+  bool WithinStepLimits(const Sequence& sequence) const;
+  bool JoinsPrefill(const Sequence& sequence, int64_t cached) const;
+  bool FitsPeak(const Sequence& sequence, int64_t adapter_pages) const;
+  int64_t PagesWanted(const Sequence& sequence, int64_t cached) const;
+  bool Reserve(Sequence* sequence, int64_t cached, int64_t adapter_pages, ReclaimRank rank,
+               absl::Time now);
+  void StageLoads(absl::Time now);
+
+  // scheduler.cc
+  void ExpireDeadlines(absl::Time now);
+  void ReserveDecode();
+  bool GrowByPage(Sequence* sequence);
+  void Preempt(Sequence* sequence);
+  Sequence* YoungestButOldest();
+  std::vector<PlannedSequence> ChooseRows();
+  void CommitSequence(const PlannedSequence& planned, const StepResult& result);
+  void Publish(Sequence* sequence);
+  Sequence* Fork(Sequence* parent, int32_t choice);
+  void AcceptToken(Sequence* sequence, const kernels::SampledToken& token);
+  void Finish(Sequence* sequence, FinishReason reason, int32_t stop_token, absl::Status status);
+  void LeavePool(Sequence* sequence);
+  void Push(Request* request, StreamEvent event);
+
+  const EngineOptions options_;
+  const ModelLimits model_;
+  StreamBell* const bell_;
+  PagePool pool_;
+  PrefixCache prefixes_;
+  Residency residency_;
+  Reclaimer reclaimer_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Request>> requests_;
+  WaitingQueue waiting_;
+  std::vector<Sequence*> active_;                        // LOADING or RUNNING, oldest first
+  absl::flat_hash_map<PrefixKey, Sequence*> computing_;  // prompt pages being computed
+  std::vector<PlannedSequence> planned_;                 // of the step under way
+  std::vector<std::string> slow_;                        // requests whose stream was full in it
+  std::vector<std::string> ended_;
+  std::vector<double> load_seconds_;
+  int64_t pin_pages_ = 0;
+  int64_t watermark_pages_ = 0;
+  uint64_t epoch_ = 0;
+  uint64_t next_serial_ = 1;
+  EngineStats counters_;
+};
+
+}  // namespace chorus::engine
+
+#endif  // CHORUS_ENGINE_SCHEDULE_SCHEDULER_H_
