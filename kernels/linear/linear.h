@@ -3,26 +3,24 @@
 #define CHORUS_KERNELS_LINEAR_LINEAR_H_
 
 #include "absl/status/status.h"
+#include "kernels/device/cpu_features.h"
 #include "kernels/device/stream.h"
 #include "kernels/linear/packed_matrix.h"
 
 namespace chorus::kernels {
 
 struct LinearArgs {
-  TensorView x;                         // [rows, inputs] the weights' type
-  const PackedMatrix* weight = nullptr; // [outputs, inputs]
-  const float* bias = nullptr;          // [outputs] or null
-  bool accumulate = false;              // add to y instead of overwriting it
-  TensorView y;                         // [rows, outputs] f32
+  TensorView x;                          // [rows, inputs] the weights' type
+  const PackedMatrix* weight = nullptr;  // [outputs, inputs]
+  const float* bias = nullptr;           // [outputs] or null
+  bool accumulate = false;               // add to y instead of overwriting it
+  TensorView y;                          // [rows, outputs] f32
 };
 
 // Each output is one sum over the inputs in ascending order, whatever the number of rows or
 // threads, so a row's bits depend on nothing but the row. InvalidArgument on shapes or types that
 // do not fit; FailedPrecondition for bf16 on a processor without AVX-512 BF16.
 absl::Status Linear(const LinearArgs& args, const Stream& stream);
-
-// Whether this processor runs Linear in bf16 (AVX-512 BF16).
-bool CpuHasBf16();
 
 }  // namespace chorus::kernels
 

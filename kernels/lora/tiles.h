@@ -32,6 +32,9 @@ constexpr int64_t MatrixTiles(int64_t width, int64_t rank) {
 
 constexpr int64_t VectorTiles(int64_t width) { return CeilDiv<int64_t>(width, kTileElements); }
 
+// Less work than this many tiles is done before another worker has woken up.
+constexpr int64_t kMinSharedTiles = 64;
+
 inline int64_t TilesPerCell(const PoolView& pool) { return pool.cell_elements() / kTileElements; }
 
 }  // namespace chorus::kernels

@@ -23,17 +23,17 @@ struct SamplingParams {
   float presence_penalty = 0.0f;    // over output
   float frequency_penalty = 0.0f;   // over output
   uint64_t seed = 0;
-  int32_t num_logprobs = -1;        // -1: none; 0: the chosen token's; n: and the n best
+  int32_t num_logprobs = -1;  // -1: none; 0: the chosen token's; n: and the n best
   std::vector<std::pair<int32_t, float>> logit_bias;  // distinct ids
 };
 
 struct SampleRow {
-  int32_t logits_row = 0;                 // several choices may draw from one row
+  int32_t logits_row = 0;  // several choices may draw from one row
   const SamplingParams* params = nullptr;
-  std::span<const int32_t> prompt;        // for the penalties
+  std::span<const int32_t> prompt;  // for the penalties
   std::span<const int32_t> output;
   int32_t choice = 0;
-  int64_t position = 0;                   // of the token to be drawn
+  int64_t position = 0;  // of the token to be drawn
 };
 
 struct TokenLogprob {
@@ -48,14 +48,17 @@ struct SampledToken {
 };
 
 struct SampleArgs {
-  TensorView logits;               // [logit rows, vocabulary] f32, left as it was
-  int32_t valid_vocabulary = 0;    // ids at or above it are never drawn nor reported
+  TensorView logits;             // [logit rows, vocabulary] f32, left as it was
+  int32_t valid_vocabulary = 0;  // ids at or above it are never drawn nor reported
   std::span<const SampleRow> rows;
   std::span<SampledToken> tokens;  // [rows.size()], overwritten
 };
 
-// A row whose valid logits hold a NaN or no finite value gets token -1; the caller fails that
-// request alone. InvalidArgument when shapes do not fit.
+// A row whose valid logits, before or after penalties and bias, hold a NaN, +infinity or no finite
+// value gets token -1; the caller fails that request alone. Top-k keeps all that tie with the k-th,
+// as transformers does; top-p ranks equals by smaller id. The draw is the inverse of the cumulated
+// weights over ascending ids at a Philox number of (seed, choice, position), see philox.h.
+// InvalidArgument when shapes do not fit or a parameter is negative or NaN.
 absl::Status Sample(const SampleArgs& args, const Stream& stream);
 
 }  // namespace chorus::kernels

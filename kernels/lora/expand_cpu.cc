@@ -1,0 +1,147 @@
+// LoraExpand: outputs are lanes, and each is one chain of multiply-adds over the true ranks in
+// order, in f32 also where B is bf16. Ranks that only pad the last tile are not touched.
+#include "kernels/lora/expand_cpu.h"
+
+#include <algorithm>
+
+#include "kernels/lora/tile_cursor.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/lora/expand_cpu.cc"
+#include "hwy/foreach_target.h"
+// foreach_target.h first
+#include "hwy/highway.h"
+#include "kernels/simd/float_io-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace chorus::kernels::HWY_NAMESPACE {
+namespace {
+
+constexpr F32Tag kTag;
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(kTag));
+constexpr int kVectors = kTileWidth / kLanes;
+constexpr int kMaxRows = kVectors <= 2 ? 8 : kVectors <= 4 ? 2 : 1;
+
+// One block of 32 outputs for a few rows.
+struct Block {
+  TileCursor tiles;  // at the block's first tile
+  int rank;
+  const float* xa;  // [rows, rank]
+  int64_t xa_stride;
+  float scale;
+  const void* bias;  // 32 elements of the pool's type, or null
+  float* y;          // [rows, columns]
+  int64_t y_stride;
+  int64_t columns;  // at most 32
+};
+
+template <class T, int kRows>
+HWY_INLINE void StoreRow(const Block& block, const hn::Vec<F32Tag> (&sums)[kVectors], int row) {
+  const auto scale = hn::Set(kTag, block.scale);
+  float* const y = block.y + row * block.y_stride;
+  const T* const bias = static_cast<const T*>(block.bias);
+  for (int v = 0; v < kVectors; ++v) {
+    const int64_t columns = std::min<int64_t>(block.columns - v * kLanes, kLanes);
+    if (columns <= 0) break;
+    auto sum = sums[v];
+    if (bias != nullptr) sum = hn::Add(sum, LoadF32(kTag, bias + v * kLanes));
+    float* const to = y + v * kLanes;
+    if (columns == kLanes) {
+      hn::StoreU(hn::MulAdd(scale, sum, hn::LoadU(kTag, to)), kTag, to);
+    } else {
+      const auto count = static_cast<size_t>(columns);
+      StoreTailF32(hn::MulAdd(scale, sum, LoadTailF32(kTag, to, count)), kTag, to, count);
+    }
+  }
+}
+
+template <class T, int kRows>
+void ExpandBlock(const Block& block) {
+  hn::Vec<F32Tag> sums[kRows][kVectors];
+  for (auto& row : sums) {
+    for (auto& sum : row) sum = hn::Zero(kTag);
+  }
+  TileCursor tiles = block.tiles;
+  for (int first = 0; first < block.rank; first += kTileRanks) {
+    const T* tile = tiles.Get<T>();
+    const int ranks = std::min(kTileRanks, block.rank - first);
+    for (int k = 0; k < ranks; ++k, tile += kTileWidth) {
+      hn::Vec<F32Tag> weights[kVectors];
+      for (int v = 0; v < kVectors; ++v) weights[v] = LoadF32(kTag, tile + v * kLanes);
+      for (int r = 0; r < kRows; ++r) {
+        const auto value = hn::Set(kTag, block.xa[r * block.xa_stride + first + k]);
+        for (int v = 0; v < kVectors; ++v) {
+          sums[r][v] = hn::MulAdd(value, weights[v], sums[r][v]);
+        }
+      }
+    }
+    tiles.Advance(1);
+  }
+  for (int r = 0; r < kRows; ++r) StoreRow<T, kRows>(block, sums[r], r);
+}
+
+using BlockRunner = void (*)(const Block&);
+
+template <class T>
+constexpr BlockRunner kRunners[] = {
+    ExpandBlock<T, 1>,
+#if HWY_TARGET != HWY_SCALAR
+    ExpandBlock<T, 2>,
+#endif
+#if HWY_TARGET <= HWY_AVX3
+    ExpandBlock<T, 3>, ExpandBlock<T, 4>, ExpandBlock<T, 5>, ExpandBlock<T, 6>,
+    ExpandBlock<T, 7>, ExpandBlock<T, 8>
+#endif
+};
+
+template <class T>
+void ExpandPieceOf(const LoraExpandArgs& args, const ExpandPiece& piece) {
+  const LoraModuleEntry& entry = *piece.entry;
+  const int64_t rank_blocks = CeilDiv(entry.rank, kTileRanks);
+  Block block{.tiles = TileCursor(args.pool, piece.slot->cells,
+                                  entry.b_tile + piece.block_begin * rank_blocks)};
+  block.rank = entry.rank;
+  block.xa_stride = args.xa.stride;
+  block.y_stride = args.y.stride;
+  block.scale = entry.scale;
+  for (int64_t b = piece.block_begin; b < piece.block_end; ++b) {
+    const int64_t output = b * kTileWidth;
+    block.columns = std::min<int64_t>(kTileWidth, piece.y_width - output);
+    block.bias = nullptr;
+    if (entry.bias_tile >= 0) {
+      const TileCursor bias(args.pool, piece.slot->cells, entry.bias_tile + output / kTileElements);
+      block.bias = bias.Get<T>() + output % kTileElements;
+    }
+    for (int64_t row = 0; row < piece.num_rows; row += kMaxRows) {
+      const int64_t rows = std::min<int64_t>(kMaxRows, piece.num_rows - row);
+      block.xa = args.xa.Row<float>(piece.first_row + row) + piece.xa_column;
+      block.y = args.y.Row<float>(piece.first_row + row) + piece.y_column + output;
+      kRunners<T>[rows - 1](block);
+    }
+    block.tiles.Advance(rank_blocks);
+  }
+}
+
+void ExpandPieces(const LoraExpandArgs& args, const ExpandPiece& piece) {
+  if (args.pool.dtype == DType::kBf16) {
+    ExpandPieceOf<Bf16>(args, piece);
+  } else {
+    ExpandPieceOf<float>(args, piece);
+  }
+}
+
+}  // namespace
+}  // namespace chorus::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace chorus::kernels {
+
+HWY_EXPORT(ExpandPieces);
+
+void RunExpandPiece(const LoraExpandArgs& args, const ExpandPiece& piece) {
+  HWY_DYNAMIC_DISPATCH(ExpandPieces)(args, piece);
+}
+
+}  // namespace chorus::kernels
+#endif

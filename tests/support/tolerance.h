@@ -1,0 +1,33 @@
+// How far a kernel may lie from its double-precision oracle. Bounds are derived, not tuned:
+// a sum of n products, rounded to f32 after each, in any order, errs by at most
+//   n · u · Σ|aᵢbᵢ|,  u = 2^-24        (Higham, Accuracy and Stability, §4.2)
+// so every oracle of a sum also returns Σ|aᵢbᵢ|.
+#ifndef CHORUS_TESTS_SUPPORT_TOLERANCE_H_
+#define CHORUS_TESTS_SUPPORT_TOLERANCE_H_
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/device/dtype.h"
+
+namespace chorus::test {
+
+constexpr double kF32Unit = 0x1p-24;
+constexpr double kBf16Unit = 0x1p-8;  // half a spacing of 2^-7 relative to the lower power of two
+
+// A sum of `terms` products in f32 whose magnitudes add up to `magnitude`. vdpbf16ps rounds twice
+// per pair and flushes subnormals, which the +2 and the smallest normal cover.
+inline double SumTolerance(int64_t terms, double magnitude) {
+  return static_cast<double>(terms + 2) * kF32Unit * magnitude +
+         static_cast<double>(terms) * 0x1p-126;
+}
+
+// What rounding a result of this size to `type` may add.
+inline double RoundingTolerance(kernels::DType type, double value) {
+  return type == kernels::DType::kF32 ? kF32Unit * std::abs(value)
+                                      : kBf16Unit * std::abs(value) + 0x1p-133;
+}
+
+}  // namespace chorus::test
+
+#endif  // CHORUS_TESTS_SUPPORT_TOLERANCE_H_
