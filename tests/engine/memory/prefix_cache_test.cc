@@ -1,0 +1,171 @@
+#include "engine/memory/prefix_cache.h"
+
+#include <map>
+#include <random>
+#include <vector>
+
+#include "engine/memory/reclaimer.h"
+#include "gtest/gtest.h"
+
+namespace chorus::engine {
+namespace {
+
+constexpr int kTokens = kernels::kPageTokens;
+
+kernels::PoolView Pages(int64_t count) {
+  return {.base = nullptr, .num_ids = count, .num_slabs = 1, .kv_heads = 1, .head_dim = 8};
+}
+
+std::vector<int32_t> Tokens(std::initializer_list<int> pages) {
+  std::vector<int32_t> tokens;
+  for (int page : pages) tokens.insert(tokens.end(), kTokens, page);
+  return tokens;
+}
+
+const PrefixKey kRoot = RootKey("tenant", "", "base", "");
+
+TEST(PrefixKeyTest, EveryFieldOfTheRootSeparates) {
+  const PrefixKey root = RootKey("a", "b", "c", "d");
+  EXPECT_NE(root, RootKey("x", "b", "c", "d"));
+  EXPECT_NE(root, RootKey("a", "x", "c", "d"));
+  EXPECT_NE(root, RootKey("a", "b", "x", "d"));
+  EXPECT_NE(root, RootKey("a", "b", "c", "x"));
+  EXPECT_NE(RootKey("ab", "", "c", "d"), RootKey("a", "b", "c", "d"));
+}
+
+TEST(PrefixKeyTest, AKeyStandsForAllTokensBeforeIt) {
+  const auto a = PageKeys(kRoot, Tokens({1, 2, 3}));
+  const auto b = PageKeys(kRoot, Tokens({1, 9, 3}));
+  ASSERT_EQ(a.size(), 3u);
+  EXPECT_EQ(a[0], b[0]);
+  EXPECT_NE(a[1], b[1]);
+  EXPECT_NE(a[2], b[2]);
+}
+
+TEST(PrefixKeyTest, APartialPageHasNoKey) {
+  std::vector<int32_t> tokens = Tokens({1, 2});
+  tokens.pop_back();
+  EXPECT_EQ(PageKeys(kRoot, tokens).size(), 1u);
+}
+
+TEST(PrefixCacheTest, MatchFindsTheLongestPublishedRun) {
+  PagePool pool(Pages(8));
+  PrefixCache cache(&pool);
+  const auto keys = PageKeys(kRoot, Tokens({1, 2, 3}));
+  PageLease lease = *pool.Acquire(2);
+  cache.Publish(std::span(keys).first(2), 0, 0, &lease, 1);
+  EXPECT_EQ(cache.MatchLength(keys), 2);
+  PageLease match = cache.Match(keys, 2);
+  ASSERT_EQ(match.size(), 2);
+  EXPECT_EQ(match[0], lease[0]);
+  EXPECT_EQ(match[1], lease[1]);
+}
+
+TEST(PrefixCacheTest, ASecondComputationAdoptsTheCachedPage) {
+  PagePool pool(Pages(8));
+  PrefixCache cache(&pool);
+  const auto keys = PageKeys(kRoot, Tokens({1, 2}));
+  PageLease first = *pool.Acquire(1);
+  cache.Publish(std::span(keys).first(1), 0, 0, &first, 1);
+  PageLease second = *pool.Acquire(2);
+  cache.Publish(keys, 0, 0, &second, 1);
+  EXPECT_EQ(second[0], first[0]);
+  EXPECT_EQ(pool.num_free(), 6);  // the duplicate came back
+}
+
+TEST(PrefixCacheTest, ReclaimsLeavesOldestFirstAndNeverPagesInUse) {
+  PagePool pool(Pages(8));
+  PrefixCache cache(&pool);
+  const auto old_keys = PageKeys(kRoot, Tokens({1, 2}));
+  const auto new_keys = PageKeys(kRoot, Tokens({3}));
+  PageLease old_lease = *pool.Acquire(2);
+  PageLease new_lease = *pool.Acquire(1);
+  cache.Publish(old_keys, 0, 0, &old_lease, 1);
+  cache.Publish(new_keys, 0, 0, &new_lease, 5);
+  EXPECT_FALSE(cache.CheapestWorth(6, kAnyone).has_value());
+  old_lease.Release();
+  new_lease.Release();
+  EXPECT_EQ(cache.ReclaimablePages(kAnyone), 3);
+  cache.ReclaimCheapest(6, kAnyone);
+  EXPECT_EQ(cache.MatchLength(old_keys), 1);  // the leaf went, its parent stays
+  cache.ReclaimCheapest(6, kAnyone);
+  EXPECT_EQ(cache.MatchLength(old_keys), 0);
+  EXPECT_EQ(cache.MatchLength(new_keys), 1);
+}
+
+TEST(PrefixCacheTest, ForgetHidesAnOwnersPagesEvenThoseInUse) {
+  PagePool pool(Pages(8));
+  PrefixCache cache(&pool);
+  const auto keys = PageKeys(RootKey("t", "", "base", "adapter"), Tokens({1, 2, 3}));
+  PageLease lease = *pool.Acquire(3);
+  cache.Publish(std::span(keys).first(2), 0, 7, &lease, 1);
+  cache.Forget(7);
+  EXPECT_EQ(cache.num_pages(), 0);
+  cache.Publish(keys, 2, 7, &lease, 2);  // what its user computes later stays unknown too
+  EXPECT_EQ(cache.num_pages(), 0);
+  lease.Release();
+  EXPECT_EQ(pool.num_free(), 8);
+}
+
+// Random publishing, matching and reclaiming against a map of what should be found: every match is
+// a run of published pages with the right content, and idle pages can always all be reclaimed.
+TEST(PrefixCacheTest, RandomUseAgreesWithAModel) {
+  for (uint32_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    PagePool pool(Pages(20));
+    PrefixCache cache(&pool);
+    Reclaimer reclaimer(&pool);
+    reclaimer.Register(&cache);
+    std::map<PageId, PrefixKey> content;  // what the page's writer computed
+    struct User {
+      std::vector<PrefixKey> keys;
+      PageLease lease;
+      int64_t published;
+    };
+    std::vector<User> users;
+    for (uint64_t epoch = 1; epoch <= 600; ++epoch) {
+      if (random() % 2 == 0) {
+        std::vector<int32_t> tokens;
+        for (uint32_t page = random() % 5 + 1; page > 0; --page) {
+          tokens.insert(tokens.end(), kTokens, static_cast<int32_t>(random() % 2));
+        }
+        User user{PageKeys(kRoot, tokens), {}, 0};
+        user.lease = cache.Match(user.keys, epoch);
+        for (int64_t i = 0; i < user.lease.size(); ++i) {
+          ASSERT_EQ(content.at(user.lease[i]), user.keys[static_cast<size_t>(i)]);
+        }
+        user.published = user.lease.size();
+        const int64_t wanted = static_cast<int64_t>(user.keys.size()) - user.lease.size();
+        if (!reclaimer.MakeFree(wanted, epoch, kAnyone)) continue;
+        user.lease.Append(*pool.Acquire(wanted));
+        for (int64_t i = user.published; i < user.lease.size(); ++i) {
+          content[user.lease[i]] = user.keys[static_cast<size_t>(i)];
+        }
+        users.push_back(std::move(user));
+      } else if (!users.empty()) {
+        const size_t which = random() % users.size();
+        User& user = users[which];
+        const int64_t all = static_cast<int64_t>(user.keys.size());
+        if (user.published < all) {
+          const int64_t upto =
+              user.published + 1 + static_cast<int64_t>(random()) % (all - user.published);
+          cache.Publish(std::span(user.keys).first(static_cast<size_t>(upto)), user.published, 0,
+                        &user.lease, epoch);
+          user.published = upto;
+        } else {
+          users.erase(users.begin() + static_cast<ptrdiff_t>(which));
+        }
+      }
+      int64_t held = 0;
+      for (PageId id = 0; id < 20; ++id) held += pool.count(id) > 0 ? 1 : 0;
+      ASSERT_EQ(pool.num_free(), 20 - held);
+    }
+    users.clear();
+    ASSERT_TRUE(reclaimer.MakeFree(20, 1000, kAnyone));
+    EXPECT_EQ(cache.num_pages(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace chorus::engine
