@@ -11,8 +11,8 @@
 #define CHORUS_STATUS_CONCAT_(a, b) CHORUS_STATUS_CONCAT_INNER_(a, b)
 
 // Evaluates `expr` once; returns its status from the enclosing function when it is not OK.
-#define CHORUS_RETURN_IF_ERROR(expr)                         \
-  do {                                                       \
+#define CHORUS_RETURN_IF_ERROR(expr)                                                       \
+  do {                                                                                     \
     if (absl::Status chorus_status_ = (expr); !chorus_status_.ok()) return chorus_status_; \
   } while (false)
 

@@ -28,6 +28,17 @@ inline double RoundingTolerance(kernels::DType type, double value) {
                                       : kBf16Unit * std::abs(value) + 0x1p-133;
 }
 
+// Attention in f32: a score errs by at most (head_dim + 2)·u·S, S = scale·Σ|q k| (SumTolerance),
+// and a change of ε in every score changes a softmax weight by a factor within e^{±2ε}; exp adds 2
+// ulp, and the two sums over `tokens` and the rescaling at each page one rounding per step. All of
+// it is relative to the largest |value|.
+inline double AttentionTolerance(int64_t head_dim, int64_t tokens, double score_magnitude,
+                                 double max_value) {
+  const double score = static_cast<double>(head_dim + 2) * kF32Unit * score_magnitude;
+  const double sums = static_cast<double>(2 * tokens + 8) * kF32Unit;
+  return (2.0 * score + sums) * max_value;
+}
+
 }  // namespace chorus::test
 
 #endif  // CHORUS_TESTS_SUPPORT_TOLERANCE_H_

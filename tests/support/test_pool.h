@@ -1,0 +1,48 @@
+// A page pool for kernel tests: every byte is NaN until a test writes it.
+#ifndef CHORUS_TESTS_SUPPORT_TEST_POOL_H_
+#define CHORUS_TESTS_SUPPORT_TEST_POOL_H_
+
+#include <vector>
+
+#include "kernels/device/pool_view.h"
+
+namespace chorus::test {
+
+class TestPool {
+ public:
+  TestPool(kernels::DType dtype, int32_t kv_heads, int32_t head_dim, int64_t num_ids,
+           int32_t num_slabs = 1)
+      : view_{nullptr, num_ids, num_slabs, kv_heads, head_dim, dtype},
+        bytes_(static_cast<size_t>(view_.total_bytes() + 64), std::byte{0xff}) {
+    const auto address = reinterpret_cast<uintptr_t>(bytes_.data());
+    view_.base = bytes_.data() + (64 - address % 64) % 64;
+  }
+  TestPool(const TestPool&) = delete;
+  TestPool& operator=(const TestPool&) = delete;
+
+  const kernels::PoolView& view() const { return view_; }
+
+  void Set(int64_t cell, int64_t element, float value) {
+    std::byte* const at = view_.CellAddress(cell);
+    if (view_.dtype == kernels::DType::kF32) {
+      reinterpret_cast<float*>(at)[element] = value;
+    } else {
+      reinterpret_cast<kernels::Bf16*>(at)[element] = kernels::Bf16::FromFloat(value);
+    }
+  }
+
+  double Get(int64_t cell, int64_t element) const {
+    const std::byte* const at = view_.CellAddress(cell);
+    return view_.dtype == kernels::DType::kF32
+               ? reinterpret_cast<const float*>(at)[element]
+               : reinterpret_cast<const kernels::Bf16*>(at)[element].ToFloat();
+  }
+
+ private:
+  kernels::PoolView view_;
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace chorus::test
+
+#endif  // CHORUS_TESTS_SUPPORT_TEST_POOL_H_
