@@ -32,7 +32,7 @@ struct ImageLayout {
   std::vector<kernels::LoraModuleEntry> modules;  // [layers * kNumLoraModules]
   std::vector<int64_t> layer_tiles_begin;         // [layers + 1] tile offsets
   int64_t num_tiles = 0;
-  int64_t num_ids = 0;                            // pages to lease
+  int64_t num_ids = 0;  // pages to lease
 
   // `geometry` gives slabs, kv heads, head_dim and type; its base and num_ids are not looked at.
   static ImageLayout Make(const AdapterSpec& spec, const ModelConfig& model, Shard shard,
@@ -77,8 +77,8 @@ class ImageReader {
   std::unique_ptr<ByteSource> file_;
   ImageLayout layout_;
   AdapterDigest digest_;
-  uint64_t tiles_offset_ = 0;            // of tile 0 in the file
-  std::vector<uint32_t> layer_crc_;      // [layers]
+  uint64_t tiles_offset_ = 0;        // of tile 0 in the file
+  std::vector<uint32_t> layer_crc_;  // [layers]
 };
 
 }  // namespace chorus::engine

@@ -45,10 +45,10 @@ struct AdapterModule {
   kernels::LoraModule module = kernels::kQ;
   int32_t rank = 0;
   double alpha = 0.0;
-  float scale = 0.0f;                   // alpha / rank, or alpha / sqrt(rank) with rsLoRA
-  TensorSpan a;                         // [rank, inputs]
-  TensorSpan b;                         // [outputs, rank]
-  std::optional<TensorSpan> bias;       // [outputs]
+  float scale = 0.0f;              // alpha / rank, or alpha / sqrt(rank) with rsLoRA
+  TensorSpan a;                    // [rank, inputs]
+  TensorSpan b;                    // [outputs, rank]
+  std::optional<TensorSpan> bias;  // [outputs]
 };
 
 struct AdapterSpec {
@@ -56,7 +56,7 @@ struct AdapterSpec {
   bool use_rslora = false;
   std::vector<AdapterModule> modules;   // ascending by (layer, module), at least one
   std::string base_model_name_or_path;  // informational
-  std::vector<std::string> warnings;    // "alpha is 0", "base model differs: …", lost precision …
+  std::vector<std::string> warnings;  // "alpha is 0", "base model differs: …", lost precision …
 
   int32_t max_rank() const;
 };

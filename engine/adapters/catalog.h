@@ -31,8 +31,8 @@ struct AdapterInfo {
   int64_t config_bytes = 0;
   int64_t tensor_bytes = 0;
   int32_t max_rank = 0;
-  int64_t pages = 0;                   // leased when resident
-  std::vector<std::string> modules;    // "q_proj", … that it changes anywhere
+  int64_t pages = 0;                 // leased when resident
+  std::vector<std::string> modules;  // "q_proj", … that it changes anywhere
   std::string base_model_name_or_path;
   std::vector<std::string> warnings;
   absl::Time created;
@@ -49,12 +49,12 @@ struct CatalogEvent {
 struct UploadRequest {
   std::string tenant;
   std::string name;
-  std::optional<int64_t> if_version;      // absent: create or replace; 0: must not exist
-  uint64_t config_bytes = 0;              // announced sizes, held to
+  std::optional<int64_t> if_version;  // absent: create or replace; 0: must not exist
+  uint64_t config_bytes = 0;          // announced sizes, held to
   uint64_t tensor_bytes = 0;
-  std::string config_sha256;              // 64 hex digits or empty
+  std::string config_sha256;  // 64 hex digits or empty
   std::string tensor_sha256;
-  std::optional<AdapterDigest> digest;    // expected adapter digest
+  std::optional<AdapterDigest> digest;  // expected adapter digest
 };
 
 // One upload in progress: one thread at a time. Dropping it leaves nothing behind.

@@ -22,14 +22,14 @@ struct RopeConfig {
   RopeType type = RopeType::kDefault;
   double theta = 10000.0;
   double factor = 1.0;
-  double low_freq_factor = 1.0;    // llama3
-  double high_freq_factor = 4.0;   // llama3
-  int64_t original_max_position = 0;  // llama3, yarn
-  double beta_fast = 32.0;         // yarn
-  double beta_slow = 1.0;          // yarn
-  std::optional<double> attention_factor;  // yarn
+  double low_freq_factor = 1.0;                  // llama3
+  double high_freq_factor = 4.0;                 // llama3
+  int64_t original_max_position = 0;             // llama3, yarn
+  double beta_fast = 32.0;                       // yarn
+  double beta_slow = 1.0;                        // yarn
+  std::optional<double> attention_factor;        // yarn
   std::optional<double> mscale, mscale_all_dim;  // yarn
-  bool truncate = true;            // yarn
+  bool truncate = true;                          // yarn
 };
 
 // Defaults for sampling fields that a request leaves unset; absent means the field's own default.

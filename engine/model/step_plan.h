@@ -2,8 +2,9 @@
 // adapter touches and which rows are sampled. The scheduler writes it, the runner of every rank
 // reads it; nothing in it points into either.
 //
-//   rows      sorted so that rows of one slot are adjacent: base rows (slot -1) first, in no segment
-//   sequences each with its pages and, in order of position, its rows (`sequence_rows`); a sequence
+//   rows      sorted so that rows of one slot are adjacent: base rows (slot -1) first, in no
+//   segment sequences each with its pages and, in order of position, its rows (`sequence_rows`); a
+//   sequence
 //             may lie in two segments, so its rows need not be adjacent
 //   samples   several choices may draw from one row's logits (n > 1)
 #ifndef CHORUS_ENGINE_MODEL_STEP_PLAN_H_
@@ -26,12 +27,12 @@ struct SlotChange {
 };
 
 struct PlannedSample {
-  int32_t row = 0;                         // batch row whose logits are drawn from
+  int32_t row = 0;                                  // batch row whose logits are drawn from
   const kernels::SamplingParams* params = nullptr;  // lives with its request, past the step
-  std::vector<int32_t> prompt;             // empty unless a penalty needs it
-  std::vector<int32_t> output;             // empty unless a penalty needs it
+  std::vector<int32_t> prompt;                      // empty unless a penalty needs it
+  std::vector<int32_t> output;                      // empty unless a penalty needs it
   int32_t choice = 0;
-  int64_t position = 0;                    // of the token to be drawn
+  int64_t position = 0;  // of the token to be drawn
 };
 
 struct StepPlan {
@@ -48,7 +49,7 @@ struct StepPlan {
   std::vector<int32_t> page_begin;           // [sequences + 1]
 
   std::vector<PlannedSample> samples;
-  std::vector<SlotChange> slot_changes;      // applied before anything is computed
+  std::vector<SlotChange> slot_changes;        // applied before anything is computed
   std::vector<kernels::PageCopy> page_copies;  // likewise, in all slabs
 
   int64_t num_rows() const { return static_cast<int64_t>(tokens.size()); }

@@ -1,0 +1,330 @@
+#include "engine/schedule/scheduler.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/engine/schedule/scheduler_harness.h"
+
+namespace chorus::engine {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+EngineOptions Options() {
+  EngineOptions options;
+  options.max_running = 8;
+  options.max_step_tokens = 64;
+  options.max_prefill_chunk = 32;
+  options.admission_watermark = 0.0;
+  options.pin_budget = 0.0;
+  return options;
+}
+
+TEST(SchedulerTest, ARequestRunsToItsLength) {
+  SchedulerHarness harness(Options(), 32);
+  ASSERT_TRUE(harness.Submit(MakeRequest("a", 40, 5)).ok());
+  harness.RunToEnd();
+  EXPECT_THAT(harness.Hear("a").tokens, SizeIs(5));
+  ASSERT_TRUE(harness.Ended("a"));
+  EXPECT_EQ(harness.Hear("a").finished[0].reason, FinishReason::kLength);
+}
+
+TEST(SchedulerTest, PrefillIsChunkedAndDecodesRideAlong) {
+  SchedulerHarness harness(Options(), 64);
+  ASSERT_TRUE(harness.Submit(MakeRequest("short", 3, 20)).ok());
+  ASSERT_TRUE(harness.Step());
+  ASSERT_TRUE(harness.Submit(MakeRequest("long", 100, 5, nullptr, 50)).ok());
+  ASSERT_TRUE(harness.Step());
+  EXPECT_EQ(harness.last_plan().num_rows(), 1 + 32);
+  EXPECT_THAT(harness.Hear("short").tokens, SizeIs(2));
+}
+
+TEST(SchedulerTest, RowsAreGroupedBySlotWithBaseFirst) {
+  SchedulerHarness harness(Options(), 64);
+  const AdapterRef a = harness.Adapter("a", 1), b = harness.Adapter("b", 1);
+  ASSERT_TRUE(harness.Submit(MakeRequest("a1", 2, 9, a, 1)).ok());
+  ASSERT_TRUE(harness.Submit(MakeRequest("base", 2, 9, nullptr, 2)).ok());
+  ASSERT_TRUE(harness.Submit(MakeRequest("b1", 2, 9, b, 3)).ok());
+  ASSERT_TRUE(harness.Submit(MakeRequest("a2", 2, 9, a, 4)).ok());
+  harness.Step();  // base alone; the adapters load
+  harness.EndLoad();
+  harness.EndLoad();
+  ASSERT_TRUE(harness.Step());
+  const StepPlan& plan = harness.last_plan();
+  ASSERT_THAT(plan.segments, SizeIs(2));
+  EXPECT_EQ(plan.segments[0].first_row, 1);  // one base row, decoding
+  EXPECT_EQ(plan.segments[0].num_rows, 4);   // two prompts of adapter a
+  EXPECT_EQ(plan.segments[1].first_row, 5);
+  EXPECT_EQ(plan.segments[1].num_rows, 2);
+}
+
+TEST(SchedulerTest, OthersGoOnWhileAnAdapterLoads) {
+  SchedulerHarness harness(Options(), 64);
+  ASSERT_TRUE(harness.Submit(MakeRequest("cold", 4, 3, harness.Adapter("x", 2))).ok());
+  ASSERT_TRUE(harness.Submit(MakeRequest("base", 4, 3)).ok());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(harness.Step());
+  EXPECT_TRUE(harness.Ended("base"));
+  EXPECT_FALSE(harness.Ended("cold"));
+  EXPECT_FALSE(harness.Step());
+  harness.EndLoad();
+  harness.RunToEnd();
+  EXPECT_TRUE(harness.Ended("cold"));
+}
+
+TEST(SchedulerTest, AFailedLoadEndsItsRequestsAndNobodyElses) {
+  SchedulerHarness harness(Options(), 64);
+  const AdapterRef bad = harness.Adapter("bad", 2);
+  ASSERT_TRUE(harness.Submit(MakeRequest("one", 4, 3, bad)).ok());
+  ASSERT_TRUE(harness.Submit(MakeRequest("two", 4, 3, bad, 9)).ok());
+  ASSERT_TRUE(harness.Submit(MakeRequest("base", 4, 3)).ok());
+  ASSERT_TRUE(harness.Step());
+  harness.EndLoad(absl::DataLossError("torn"));
+  harness.RunToEnd();
+  for (const char* id : {"one", "two"}) {
+    ASSERT_THAT(harness.Hear(id).finished, SizeIs(1));
+    EXPECT_EQ(harness.Hear(id).finished[0].status.code(), absl::StatusCode::kDataLoss);
+  }
+  EXPECT_THAT(harness.Hear("base").tokens, SizeIs(3));
+  EXPECT_EQ(harness.Stats().pages_adapters, 0);
+}
+
+TEST(SchedulerTest, ACancelledLoadKeepsItsPagesUntilItAnswers) {
+  SchedulerHarness harness(Options(), 16);
+  ASSERT_TRUE(harness.Submit(MakeRequest("cold", 4, 3, harness.Adapter("x", 5))).ok());
+  harness.Step();
+  ASSERT_THAT(harness.loads().under_way, SizeIs(1));
+  harness.scheduler().Cancel("cold", -1, FinishReason::kCancelled);
+  EXPECT_THAT(harness.loads().cancelled, SizeIs(1));
+  EXPECT_EQ(harness.Stats().pages_free, 16 - 5);
+  harness.EndLoad();
+  EXPECT_EQ(harness.Stats().pages_free, 16);
+}
+
+TEST(SchedulerTest, ASecondRequestFindsTheFirstOnesPrefix) {
+  SchedulerHarness harness(Options(), 64);
+  ASSERT_TRUE(harness.Submit(MakeRequest("first", 40, 2)).ok());
+  harness.RunToEnd();
+  ASSERT_TRUE(harness.Submit(MakeRequest("second", 40, 2)).ok());
+  harness.RunToEnd();
+  EXPECT_EQ(harness.Admission("second").cached_tokens, 32);
+  EXPECT_EQ(harness.Hear("second").tokens, harness.Hear("first").tokens);
+}
+
+TEST(SchedulerTest, AHitAlwaysLeavesATokenToCompute) {
+  SchedulerHarness harness(Options(), 64);
+  ASSERT_TRUE(harness.Submit(MakeRequest("first", 32, 2)).ok());
+  harness.RunToEnd();
+  ASSERT_TRUE(harness.Submit(MakeRequest("second", 32, 2)).ok());
+  harness.RunToEnd();
+  EXPECT_EQ(harness.Admission("second").cached_tokens, 16);
+}
+
+TEST(SchedulerTest, ARequestJoinsAPrefixThatIsBeingComputed) {
+  SchedulerHarness harness(Options(), 64);
+  ASSERT_TRUE(harness.Submit(MakeRequest("first", 100, 2)).ok());
+  ASSERT_TRUE(harness.Submit(MakeRequest("second", 100, 2)).ok());
+  harness.RunToEnd();
+  EXPECT_GE(harness.Admission("second").cached_tokens, 96);
+  EXPECT_EQ(harness.Stats().prompt_tokens, 100u + 4u);
+}
+
+TEST(SchedulerTest, SaltAdapterAndTenantSeparatePrefixes) {
+  SchedulerHarness harness(Options(), 128);
+  ASSERT_TRUE(harness.Submit(MakeRequest("plain", 40, 2)).ok());
+  harness.RunToEnd();
+  GenerateRequest salted = MakeRequest("salted", 40, 2);
+  salted.cache_salt = "mine";
+  GenerateRequest foreign = MakeRequest("foreign", 40, 2);
+  foreign.tenant = "other";
+  ASSERT_TRUE(harness.Submit(salted).ok());
+  ASSERT_TRUE(harness.Submit(foreign).ok());
+  ASSERT_TRUE(harness.Submit(MakeRequest("adapted", 40, 2, harness.Adapter("x", 2))).ok());
+  harness.RunToEnd();
+  for (const char* id : {"salted", "foreign", "adapted"}) {
+    EXPECT_EQ(harness.Admission(id).cached_tokens, 0) << id;
+  }
+}
+
+TEST(SchedulerTest, ForgettingAnAdapterForgetsItsPrefixesAndPages) {
+  SchedulerHarness harness(Options(), 64);
+  const AdapterRef adapter = harness.Adapter("x", 3);
+  ASSERT_TRUE(harness.Submit(MakeRequest("first", 40, 2, adapter)).ok());
+  harness.RunToEnd();
+  EXPECT_EQ(harness.Stats().pages_adapters, 3);
+  harness.scheduler().Forget(Residency::KeyOf(*adapter));
+  EXPECT_EQ(harness.Stats().pages_free, 64);
+  ASSERT_TRUE(harness.Submit(MakeRequest("second", 40, 2, adapter)).ok());
+  harness.RunToEnd();
+  EXPECT_EQ(harness.Admission("second").cached_tokens, 0);
+}
+
+TEST(SchedulerTest, AForgottenAdapterServesItsRunningRequestsAndThenGoes) {
+  SchedulerHarness harness(Options(), 64);
+  const AdapterRef adapter = harness.Adapter("x", 3);
+  ASSERT_TRUE(harness.Submit(MakeRequest("run", 40, 30, adapter)).ok());
+  harness.Step();
+  harness.EndLoad();
+  ASSERT_TRUE(harness.Step());
+  harness.scheduler().Forget(Residency::KeyOf(*adapter));
+  harness.RunToEnd();
+  EXPECT_THAT(harness.Hear("run").tokens, SizeIs(30));
+  EXPECT_EQ(harness.Stats().pages_free, 64);
+}
+
+TEST(SchedulerTest, ChoicesShareThePromptAndDiffer) {
+  SchedulerHarness harness(Options(), 64);
+  GenerateRequest request = MakeRequest("n", 40, 6);
+  request.num_choices = 4;
+  ASSERT_TRUE(harness.Submit(request).ok());
+  harness.RunToEnd();
+  EXPECT_EQ(harness.Stats().prompt_tokens, 40u);
+  for (int c = 0; c < 4; ++c) {
+    EXPECT_THAT(harness.Hear("n", c).tokens, SizeIs(6)) << c;
+    EXPECT_EQ(harness.Hear("n", c).tokens,
+              FakeRunner::ExpectedTokens(request.prompt, nullptr, request.sampling.seed, c, 6));
+  }
+  EXPECT_NE(harness.Hear("n", 0).tokens, harness.Hear("n", 1).tokens);
+}
+
+TEST(SchedulerTest, TheYoungestIsPreemptedAndGoesOnAsItBegan) {
+  SchedulerHarness harness(Options(), 8);
+  ASSERT_TRUE(harness.Submit(MakeRequest("old", 30, 60, nullptr, 1)).ok());
+  ASSERT_TRUE(harness.Submit(MakeRequest("young", 30, 60, nullptr, 40)).ok());
+  harness.RunToEnd();
+  EXPECT_GE(harness.Stats().preemptions, 1u);
+  const GenerateRequest young = MakeRequest("young", 30, 60, nullptr, 40);
+  EXPECT_EQ(harness.Hear("young").tokens,
+            FakeRunner::ExpectedTokens(young.prompt, nullptr, young.sampling.seed, 0, 60));
+  EXPECT_THAT(harness.Hear("old").tokens, SizeIs(60));
+}
+
+TEST(SchedulerTest, TheConservativeModeNeverPreempts) {
+  EngineOptions options = Options();
+  options.admission = AdmissionMode::kConservative;
+  SchedulerHarness harness(options, 8);
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_TRUE(harness.Submit(MakeRequest("r" + std::to_string(i), 30, 60, nullptr, 11 * i)).ok());
+  }
+  harness.RunToEnd();
+  EXPECT_EQ(harness.Stats().preemptions, 0u);
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(harness.Ended("r" + std::to_string(i)));
+}
+
+TEST(SchedulerTest, ABlockedHeadIsOvertakenABoundedNumberOfTimes) {
+  EngineOptions options = Options();
+  options.max_overtakes = 3;
+  SchedulerHarness harness(options, 10);
+  ASSERT_TRUE(harness.Submit(MakeRequest("running", 60, 90)).ok());
+  ASSERT_TRUE(harness.Step());
+  ASSERT_TRUE(harness.Submit(MakeRequest("big", 100, 20, nullptr, 7)).ok());
+  int passed = 0;
+  for (int i = 0; i < 200 && !harness.Admitted("big"); ++i) {
+    const std::string id = "small" + std::to_string(i);
+    ASSERT_TRUE(harness.Submit(MakeRequest(id, 3, 2, nullptr, i)).ok());
+    harness.Step();
+    passed += harness.Admitted(id) ? 1 : 0;
+  }
+  EXPECT_TRUE(harness.Admitted("big"));
+  EXPECT_LE(passed, 3 + 1);  // the last may come in with or behind the big one
+}
+
+TEST(SchedulerTest, PriorityThenDeadlineThenArrivalDecideTheOrder) {
+  EngineOptions options = Options();
+  options.max_running = 1;
+  SchedulerHarness harness(options, 32);
+  GenerateRequest soon = MakeRequest("soon", 4, 2);
+  soon.deadline = harness.now() + absl::Minutes(1);
+  GenerateRequest urgent = MakeRequest("urgent", 4, 2);
+  urgent.priority = 1;
+  ASSERT_TRUE(harness.Submit(MakeRequest("plain", 4, 2)).ok());
+  ASSERT_TRUE(harness.Submit(soon).ok());
+  ASSERT_TRUE(harness.Submit(urgent).ok());
+  std::vector<std::string> order;
+  while (harness.Step()) {
+    for (const char* id : {"plain", "soon", "urgent"}) {
+      if (harness.Ended(id) && std::find(order.begin(), order.end(), id) == order.end()) {
+        order.push_back(id);
+      }
+    }
+  }
+  EXPECT_THAT(order, testing::ElementsAre("urgent", "soon", "plain"));
+}
+
+TEST(SchedulerTest, ADeadlineEndsWaitingAndRunningRequests) {
+  EngineOptions options = Options();
+  options.max_running = 1;
+  SchedulerHarness harness(options, 32);
+  GenerateRequest running = MakeRequest("running", 4, 100);
+  running.deadline = harness.now() + absl::Milliseconds(5);
+  GenerateRequest waiting = MakeRequest("waiting", 4, 100);
+  waiting.deadline = harness.now() + absl::Milliseconds(3);
+  ASSERT_TRUE(harness.Submit(running).ok());
+  ASSERT_TRUE(harness.Submit(waiting).ok());
+  harness.RunToEnd();
+  harness.Listen();
+  EXPECT_EQ(harness.Hear("running").finished.at(0).reason, FinishReason::kDeadline);
+  EXPECT_EQ(harness.Hear("waiting").finished.at(0).reason, FinishReason::kDeadline);
+  EXPECT_TRUE(harness.scheduler().idle());
+}
+
+TEST(SchedulerTest, CancellingOneChoiceLeavesTheOthers) {
+  SchedulerHarness harness(Options(), 64);
+  GenerateRequest request = MakeRequest("n", 20, 10);
+  request.num_choices = 3;
+  ASSERT_TRUE(harness.Submit(request).ok());
+  ASSERT_TRUE(harness.Step());
+  ASSERT_TRUE(harness.Step());
+  harness.scheduler().Cancel("n", 1, FinishReason::kCancelled);
+  harness.RunToEnd();
+  EXPECT_EQ(harness.Hear("n", 1).finished.at(0).reason, FinishReason::kCancelled);
+  EXPECT_THAT(harness.Hear("n", 0).tokens, SizeIs(10));
+  EXPECT_THAT(harness.Hear("n", 2).tokens, SizeIs(10));
+}
+
+TEST(SchedulerTest, ASlowReaderIsCutAndHoldsNothing) {
+  EngineOptions options = Options();
+  options.stream_capacity = 4;
+  options.prefix_cache = false;
+  SchedulerHarness harness(options, 64);
+  GenerateRequest request = MakeRequest("slow", 20, 50);
+  request.num_choices = 2;
+  std::unique_ptr<Request> made = harness.scheduler().MakeRequest(request);
+  const std::shared_ptr<TokenStream> stream = made->stream;  // which nobody drains
+  harness.scheduler().Submit(std::move(made), harness.now());
+  harness.RunToEnd();
+  EXPECT_TRUE(harness.scheduler().idle());
+  EXPECT_EQ(harness.Stats().pages_free, 64);
+  EXPECT_EQ(stream->Drain().back().reason, FinishReason::kSlowReader);
+}
+
+TEST(SchedulerTest, RefusesWhatCouldNeverFit) {
+  SchedulerHarness harness(Options(), 8);
+  const absl::Status pool = harness.Submit(MakeRequest("big", 100, 60));
+  EXPECT_EQ(pool.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(pool.message(), HasSubstr("10 pages wanted, the pool has 8"));
+  EXPECT_EQ(harness.Submit(MakeRequest("x", 100, 5000)).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(harness.Submit(MakeRequest("y", 0, 5)).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(harness.Submit(MakeRequest("z", 5, 0)).code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(SchedulerTest, PinnedAdaptersStayWhenPagesAreShort) {
+  EngineOptions options = Options();
+  options.pin_budget = 0.5;
+  SchedulerHarness harness(options, 12);
+  const AdapterRef pinned = harness.Adapter("pinned", 4);
+  ASSERT_TRUE(harness.scheduler().Pin(pinned, true).ok());
+  EXPECT_EQ(harness.scheduler().Pin(harness.Adapter("more", 3), true).code(),
+            absl::StatusCode::kResourceExhausted);
+  ASSERT_TRUE(harness.Submit(MakeRequest("base", 4, 2)).ok());
+  harness.RunToEnd();
+  EXPECT_EQ(harness.Stats().pages_adapters, 4);
+  ASSERT_TRUE(harness.Submit(MakeRequest("other", 4, 2, harness.Adapter("other", 3))).ok());
+  harness.RunToEnd();
+  ASSERT_TRUE(harness.Submit(MakeRequest("large", 80, 10)).ok());
+  harness.RunToEnd();
+  EXPECT_TRUE(harness.Ended("large"));
+  EXPECT_EQ(harness.Stats().pages_adapters, 4);  // the idle one went, the pinned one stayed
+}
+
+}  // namespace
+}  // namespace chorus::engine
