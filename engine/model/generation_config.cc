@@ -32,12 +32,11 @@ absl::StatusOr<GenerationDefaults> ReadGenerationDefaults(const JsonValue& confi
   CHORUS_RETURN_IF_ERROR(ReadFloat(config["temperature"], 0.0, kMost, &defaults.temperature));
   CHORUS_RETURN_IF_ERROR(ReadFloat(config["top_p"], 0.0, 1.0, &defaults.top_p));
   CHORUS_RETURN_IF_ERROR(ReadFloat(config["min_p"], 0.0, 1.0, &defaults.min_p));
-  CHORUS_RETURN_IF_ERROR(ReadFloat(config["repetition_penalty"], 1e-6, kMost,
-                                   &defaults.repetition_penalty));
+  CHORUS_RETURN_IF_ERROR(
+      ReadFloat(config["repetition_penalty"], 1e-6, kMost, &defaults.repetition_penalty));
   if (!config["top_k"].absent()) {
-    CHORUS_ASSIGN_OR_RETURN(
-        const int64_t top_k,
-        config["top_k"].Integer(0, std::numeric_limits<int32_t>::max()));
+    CHORUS_ASSIGN_OR_RETURN(const int64_t top_k,
+                            config["top_k"].Integer(0, std::numeric_limits<int32_t>::max()));
     defaults.top_k = static_cast<int32_t>(top_k);
   }
   if (!config["do_sample"].absent()) {

@@ -39,8 +39,8 @@ absl::StatusOr<Json> ReadJsonFile(const std::string& path, const std::string& na
 // What transformers takes for a field that is not there.
 struct ClassDefaults {
   Architecture architecture;
-  std::string_view class_name;
-  std::string_view model_type;
+  const char* class_name;
+  const char* model_type;
   int32_t vocabulary, hidden, intermediate, layers, heads;
   int32_t kv_heads;  // 0: as many as heads
   int32_t head_dim;  // 0: hidden / heads
@@ -64,7 +64,8 @@ absl::StatusOr<const ClassDefaults*> ReadClass(const JsonValue& config) {
   const JsonValue list = config["architectures"];
   const JsonValue type = config["model_type"];
   for (const ClassDefaults& served : kClasses) {
-    if (!list.is_array() || list.json().size() != 1 || list.json()[0] != served.class_name) continue;
+    if (!list.is_array() || list.json().size() != 1 || list.json()[0] != served.class_name)
+      continue;
     if (!type.absent() && type.json() != served.model_type) {
       return Unsupported(type, absl::StrCat("\"", served.model_type, "\" for ", served.class_name));
     }
@@ -93,8 +94,7 @@ absl::Status ReadFlag(const JsonValue& value, bool* out) {
   return absl::OkStatus();
 }
 
-absl::Status ReadHeads(const JsonValue& config, const ClassDefaults& defaults,
-                       ModelConfig* model) {
+absl::Status ReadHeads(const JsonValue& config, const ClassDefaults& defaults, ModelConfig* model) {
   CHORUS_RETURN_IF_ERROR(ReadSize(config, "num_attention_heads", defaults.heads, &model->heads));
   const int32_t kv_heads = defaults.kv_heads != 0 ? defaults.kv_heads : model->heads;
   CHORUS_RETURN_IF_ERROR(
@@ -122,15 +122,14 @@ absl::Status ReadHeads(const JsonValue& config, const ClassDefaults& defaults,
   return absl::OkStatus();
 }
 
-absl::Status ReadSizes(const JsonValue& config, const ClassDefaults& defaults,
-                       ModelConfig* model) {
+absl::Status ReadSizes(const JsonValue& config, const ClassDefaults& defaults, ModelConfig* model) {
   CHORUS_RETURN_IF_ERROR(ReadSize(config, "num_hidden_layers", defaults.layers, &model->layers));
   CHORUS_RETURN_IF_ERROR(ReadSize(config, "hidden_size", defaults.hidden, &model->hidden));
   CHORUS_RETURN_IF_ERROR(
       ReadSize(config, "intermediate_size", defaults.intermediate, &model->intermediate));
   CHORUS_RETURN_IF_ERROR(ReadSize(config, "vocab_size", defaults.vocabulary, &model->vocabulary));
-  CHORUS_RETURN_IF_ERROR(ReadSize(config, "max_position_embeddings", defaults.max_positions,
-                                  &model->max_positions));
+  CHORUS_RETURN_IF_ERROR(
+      ReadSize(config, "max_position_embeddings", defaults.max_positions, &model->max_positions));
   CHORUS_RETURN_IF_ERROR(ReadHeads(config, defaults, model));
   model->rms_norm_eps = 1e-6f;
   const JsonValue eps = config["rms_norm_eps"];
@@ -141,7 +140,8 @@ absl::Status ReadSizes(const JsonValue& config, const ClassDefaults& defaults,
   return absl::OkStatus();
 }
 
-// Which linears have a bias and whether heads are normed. A class that has no such field ignores it.
+// Which linears have a bias and whether heads are normed. A class that has no such field ignores
+// it.
 absl::Status ReadFlags(const JsonValue& config, ModelConfig* model) {
   CHORUS_RETURN_IF_ERROR(ReadFlag(config["tie_word_embeddings"], &model->tied_embeddings));
   model->qk_norm = model->architecture == Architecture::kQwen3;

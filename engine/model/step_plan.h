@@ -2,11 +2,10 @@
 // adapter touches and which rows are sampled. The scheduler writes it, the runner of every rank
 // reads it; nothing in it points into either.
 //
-//   rows      sorted so that rows of one slot are adjacent: base rows (slot -1) first, in no
-//   segment sequences each with its pages and, in order of position, its rows (`sequence_rows`); a
-//   sequence
-//             may lie in two segments, so its rows need not be adjacent
-//   samples   several choices may draw from one row's logits (n > 1)
+// * rows: those of one slot are adjacent; base rows (slot -1) come first, in no segment
+// * sequences: each with its pages and, in order of position, its rows (`sequence_rows`); one may
+//   lie in two segments, so its rows need not be adjacent
+// * samples: several choices may draw from one row's logits (n > 1)
 #ifndef CHORUS_ENGINE_MODEL_STEP_PLAN_H_
 #define CHORUS_ENGINE_MODEL_STEP_PLAN_H_
 

@@ -21,15 +21,22 @@ struct Feature {
   const char* field;
   double neutral;
 };
-constexpr Feature kFeatures[] = {
-    {"num_local_experts", 0},      {"num_experts", 0},
-    {"n_routed_experts", 0},       {"num_experts_per_tok", 0},
-    {"moe_intermediate_size", 0},  {"attn_logit_softcapping", 0},
-    {"final_logit_softcapping", 0}, {"logits_soft_cap", 0},
-    {"logit_scale", 1},            {"logits_scaling", 1},
-    {"attention_multiplier", 1},   {"residual_multiplier", 1},
-    {"embedding_multiplier", 1},   {"query_pre_attn_scalar", 0},
-    {"pretraining_tp", 1},         {"kv_lora_rank", 0}};
+constexpr Feature kFeatures[] = {{"num_local_experts", 0},
+                                 {"num_experts", 0},
+                                 {"n_routed_experts", 0},
+                                 {"num_experts_per_tok", 0},
+                                 {"moe_intermediate_size", 0},
+                                 {"attn_logit_softcapping", 0},
+                                 {"final_logit_softcapping", 0},
+                                 {"logits_soft_cap", 0},
+                                 {"logit_scale", 1},
+                                 {"logits_scaling", 1},
+                                 {"attention_multiplier", 1},
+                                 {"residual_multiplier", 1},
+                                 {"embedding_multiplier", 1},
+                                 {"query_pre_attn_scalar", 0},
+                                 {"pretraining_tp", 1},
+                                 {"kv_lora_rank", 0}};
 
 absl::Status CheckFeature(const JsonValue& config, const Feature& feature) {
   const JsonValue value = config[feature.field];
