@@ -4,10 +4,10 @@
 #include <atomic>
 #include <thread>
 #include <utility>
-#include <variant>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/str_cat.h"
 #include "engine/adapters/adapter_loader.h"
 #include "engine/schedule/scheduler.h"
@@ -56,20 +56,8 @@ absl::Status ValidateOptions(const EngineOptions& options, const Engine::Model& 
   return absl::OkStatus();
 }
 
-struct CancelMessage {
-  std::string request_id;
-  int32_t choice;
-  FinishReason reason;
-};
-struct PinMessage {
-  AdapterRef adapter;
-  bool pinned;
-};
-struct ForgetMessage {
-  AdapterKey key;
-};
-using Message =
-    std::variant<std::unique_ptr<Request>, CancelMessage, LoadDone, PinMessage, ForgetMessage>;
+// What a caller or a loader wants of the scheduler, done on the engine thread.
+using Message = absl::AnyInvocable<void(Scheduler&, absl::Time now)>;
 
 }  // namespace
 
@@ -81,7 +69,12 @@ struct Engine::Impl {
         bell(std::move(stream_bell)),
         clock(engine_clock),
         loader(std::make_unique<AdapterLoader>(model.pool, options.loader_threads,
-                                               [this](LoadDone done) { Post(std::move(done)); })),
+                                               [this](LoadDone done) {
+                                                 Post([done = std::move(done)](Scheduler& s,
+                                                                               absl::Time now) {
+                                                   s.OnLoadDone(done, now);
+                                                 });
+                                               })),
         scheduler(options,
                   {model.base_digest, model.eos_token_ids, model.max_positions, model.vocabulary},
                   model.pool, loader.get(), bell.get()) {}
@@ -162,14 +155,16 @@ absl::StatusOr<std::shared_ptr<TokenStream>> Engine::Submit(GenerateRequest spec
       return absl::AlreadyExistsError(
           absl::StrCat("request_id \"", request->spec.request_id, "\" is in use"));
     }
-    impl_->inbox.push_back(std::move(request));
+    impl_->inbox.push_back([request = std::move(request)](Scheduler& s, absl::Time now) mutable {
+      s.Submit(std::move(request), now);
+    });
   }
   impl_->changed.NotifyOne();
   return stream;
 }
 
 void Engine::Cancel(const std::string& request_id, int32_t choice, FinishReason reason) {
-  impl_->Post(CancelMessage{request_id, choice, reason});
+  impl_->Post([=](Scheduler& s, absl::Time) { s.Cancel(request_id, choice, reason); });
 }
 
 absl::Status Engine::Pin(const AdapterRef& adapter, bool pinned) {
@@ -192,7 +187,9 @@ absl::Status Engine::Pin(const AdapterRef& adapter, bool pinned) {
       impl_->pinned[key] = pages;
     }
   }
-  impl_->Post(PinMessage{adapter, pinned});
+  impl_->Post([=](Scheduler& s, absl::Time) {
+    CHORUS_CHECK(s.Pin(adapter, pinned).ok());  // the budget was kept above
+  });
   return absl::OkStatus();
 }
 
@@ -202,7 +199,7 @@ void Engine::Forget(const std::string& tenant, const AdapterDigest& digest) {
     kernels::MutexLock lock(&impl_->mutex);
     impl_->pinned.erase(key);
   }
-  impl_->Post(ForgetMessage{key});
+  impl_->Post([=](Scheduler& s, absl::Time) { s.Forget(key); });
 }
 
 void Engine::Drain() {
@@ -261,20 +258,7 @@ void Engine::Impl::WaitForWork(bool ran) {
 
 void Engine::Impl::Deliver(std::vector<Message> messages) {
   const absl::Time now = clock->Now();
-  for (Message& message : messages) {
-    if (auto* request = std::get_if<std::unique_ptr<Request>>(&message)) {
-      scheduler.Submit(std::move(*request), now);
-    } else if (auto* cancel = std::get_if<CancelMessage>(&message)) {
-      scheduler.Cancel(cancel->request_id, cancel->choice, cancel->reason);
-    } else if (auto* done = std::get_if<LoadDone>(&message)) {
-      scheduler.OnLoadDone(*done, now);
-    } else if (auto* pin = std::get_if<PinMessage>(&message)) {
-      const absl::Status status = scheduler.Pin(pin->adapter, pin->pinned);
-      CHORUS_CHECK(status.ok());  // Engine::Pin keeps the same budget
-    } else if (auto* forget = std::get_if<ForgetMessage>(&message)) {
-      scheduler.Forget(forget->key);
-    }
-  }
+  for (Message& message : messages) message(scheduler, now);
   if (failed) scheduler.FailAll(absl::UnavailableError("engine: the device is lost"));
 }
 
