@@ -27,7 +27,7 @@ struct QueryState {
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V AddWithinBlocks(D d, V a0, V a1, V a2, V a3) {
 #if HWY_TARGET == HWY_SCALAR
-  (void)a1, (void)a2, (void)a3;
+  (void)d, (void)a1, (void)a2, (void)a3;
   return a0;
 #else
   const auto even = hn::Add(hn::InterleaveLower(d, a0, a2), hn::InterleaveUpper(d, a0, a2));
@@ -36,62 +36,69 @@ HWY_INLINE V AddWithinBlocks(D d, V a0, V a1, V a2, V a3) {
 #endif
 }
 
-// Lane sums of sixteen vectors in order. What adds to what depends on the lanes alone.
+// Four such vectors, of four tokens each, become the sixteen sums in order of tokens. What adds to
+// what depends on the lanes alone.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE void StoreLaneSums(D d, const V (&a)[kPageTokens], float* HWY_RESTRICT sums) {
-  constexpr size_t kLanes = hn::MaxLanes(D());
-  if constexpr (kLanes == 1) {
-    for (int t = 0; t < kPageTokens; ++t) hn::StoreU(a[t], d, sums + t);
+HWY_INLINE void StoreTokenSums(D d, V g0, V g1, V g2, V g3, float* HWY_RESTRICT sums) {
+#if HWY_TARGET == HWY_SCALAR
+  (void)d, (void)g0, (void)g1, (void)g2, (void)g3, (void)sums;
+#else
+  const auto fold = [d](V low, V high) HWY_ATTR {
+    return hn::Add(hn::ConcatLowerLower(d, high, low), hn::ConcatUpperUpper(d, high, low));
+  };
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    hn::StoreU(g0, d, sums);
+    hn::StoreU(g1, d, sums + 4);
+    hn::StoreU(g2, d, sums + 8);
+    hn::StoreU(g3, d, sums + 12);
+  } else if constexpr (hn::MaxLanes(D()) == 8) {
+    hn::StoreU(fold(g0, g1), d, sums);
+    hn::StoreU(fold(g2, g3), d, sums + 8);
   } else {
-    V g[4];
-    for (int i = 0; i < 4; ++i) {
-      g[i] = AddWithinBlocks(d, a[4 * i], a[4 * i + 1], a[4 * i + 2], a[4 * i + 3]);
-    }
-    if constexpr (kLanes == 4) {
-      for (int i = 0; i < 4; ++i) hn::StoreU(g[i], d, sums + 4 * i);
-    }
-#if HWY_TARGET != HWY_SCALAR
-    const auto fold = [d](V low, V high) HWY_ATTR {
-      return hn::Add(hn::ConcatLowerLower(d, high, low), hn::ConcatUpperUpper(d, high, low));
-    };
-    if constexpr (kLanes == 8) {
-      hn::StoreU(fold(g[0], g[1]), d, sums);
-      hn::StoreU(fold(g[2], g[3]), d, sums + 8);
-    }
-    if constexpr (kLanes == 16) {
-      const V even = fold(g[0], g[2]);
-      const V odd = fold(g[1], g[3]);
-      const V swapped = hn::SwapAdjacentBlocks(hn::OddEvenBlocks(even, odd));
-      hn::StoreU(hn::Add(hn::OddEvenBlocks(odd, even), swapped), d, sums);
-    }
-#endif
+    const V even = fold(g0, g2);
+    const V odd = fold(g1, g3);
+    const V swapped = hn::SwapAdjacentBlocks(hn::OddEvenBlocks(even, odd));
+    hn::StoreU(hn::Add(hn::OddEvenBlocks(odd, even), swapped), d, sums);
   }
+#endif
 }
 
-// scores[i][t] = q_i · k_t for all tokens of the page; those from `tokens` on mean nothing.
+// scores[i][t] = q_i · k_t for the tokens of the page; those from `tokens` on mean nothing.
 template <int kQueries, class D, class T>
 HWY_INLINE void PageScores(D d, const float* HWY_RESTRICT q, const T* HWY_RESTRICT k, int head_dim,
                            int tokens, float (*scores)[kPageTokens]) {
+  using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
-  constexpr int kGroup = 4;  // tokens whose sums are held in registers at once
-  hn::Vec<D> sums[kQueries][kPageTokens];
-  for (int t = 0; t < kPageTokens; t += kGroup) {
-    for (int i = 0; i < kQueries; ++i) {
-      for (int j = 0; j < kGroup; ++j) sums[i][t + j] = hn::Zero(d);
+  constexpr int kGroup = 4;  // tokens whose sums are in registers at once
+  V groups[kQueries][kPageTokens / kGroup];
+  Unroll<kPageTokens / kGroup>([&](auto g) CHORUS_INLINE_LAMBDA {
+    V sums[kQueries][kGroup];
+    Unroll<kQueries>([&](auto i) CHORUS_INLINE_LAMBDA {
+      Unroll<kGroup>([&](auto j) CHORUS_INLINE_LAMBDA { sums[i][j] = hn::Zero(d); });
+    });
+    const T* const key = k + g * kGroup * head_dim;
+    const int end = g * kGroup < tokens ? head_dim : 0;
+    for (int c = 0; c < end; c += kLanes) {
+      V keys[kGroup];
+      Unroll<kGroup>([&](auto j)
+                         CHORUS_INLINE_LAMBDA { keys[j] = LoadF32(d, key + j * head_dim + c); });
+      Unroll<kQueries>([&](auto i) CHORUS_INLINE_LAMBDA {
+        const V query = hn::LoadU(d, q + i * head_dim + c);
+        Unroll<kGroup>([&](auto j) CHORUS_INLINE_LAMBDA {
+          sums[i][j] = hn::MulAdd(query, keys[j], sums[i][j]);
+        });
+      });
     }
-    if (t >= tokens) continue;
-    for (int c = 0; c < head_dim; c += kLanes) {
-      hn::Vec<D> keys[kGroup];
-      for (int j = 0; j < kGroup; ++j) keys[j] = LoadF32(d, k + (t + j) * head_dim + c);
-      for (int i = 0; i < kQueries; ++i) {
-        const auto query = hn::LoadU(d, q + i * head_dim + c);
-        for (int j = 0; j < kGroup; ++j) {
-          sums[i][t + j] = hn::MulAdd(query, keys[j], sums[i][t + j]);
-        }
+    Unroll<kQueries>([&](auto i) CHORUS_INLINE_LAMBDA {
+      if constexpr (kLanes == 1) {
+        for (int j = 0; j < kGroup; ++j) hn::StoreU(sums[i][j], d, scores[i] + g * kGroup + j);
       }
-    }
-  }
-  for (int i = 0; i < kQueries; ++i) StoreLaneSums(d, sums[i], scores[i]);
+      groups[i][g] = AddWithinBlocks(d, sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
+    });
+  });
+  Unroll<kQueries>([&](auto i) CHORUS_INLINE_LAMBDA {
+    StoreTokenSums(d, groups[i][0], groups[i][1], groups[i][2], groups[i][3], scores[i]);
+  });
 }
 
 // Turns one query's scores into weights exp(score − max) and updates its state. Returns the factor
@@ -128,27 +135,29 @@ HWY_INLINE void AddValues(D d, const float (*weights)[kPageTokens], const float*
                           float* HWY_RESTRICT acc) {
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   hn::Vec<D> sums[kQueries][kChunks];
-  for (int i = 0; i < kQueries; ++i) {
+  Unroll<kQueries>([&](auto i) CHORUS_INLINE_LAMBDA {
     const auto factor = hn::Set(d, shrink[i]);
-    for (int c = 0; c < kChunks; ++c) {
+    Unroll<kChunks>([&](auto c) CHORUS_INLINE_LAMBDA {
       sums[i][c] = hn::Mul(hn::LoadU(d, acc + i * head_dim + c * kLanes), factor);
-    }
-  }
+    });
+  });
   for (int t = 0; t < tokens; ++t) {
     hn::Vec<D> values[kChunks];
-    for (int c = 0; c < kChunks; ++c) values[c] = LoadF32(d, v + t * head_dim + c * kLanes);
-    for (int i = 0; i < kQueries; ++i) {
+    Unroll<kChunks>([&](auto c) CHORUS_INLINE_LAMBDA {
+      values[c] = LoadF32(d, v + t * head_dim + c * kLanes);
+    });
+    Unroll<kQueries>([&](auto i) CHORUS_INLINE_LAMBDA {
       const auto weight = hn::Set(d, weights[i][t]);
-      for (int c = 0; c < kChunks; ++c) {
+      Unroll<kChunks>([&](auto c) CHORUS_INLINE_LAMBDA {
         sums[i][c] = hn::MulAdd(weight, values[c], sums[i][c]);
-      }
-    }
+      });
+    });
   }
-  for (int i = 0; i < kQueries; ++i) {
-    for (int c = 0; c < kChunks; ++c) {
+  Unroll<kQueries>([&](auto i) CHORUS_INLINE_LAMBDA {
+    Unroll<kChunks>([&](auto c) CHORUS_INLINE_LAMBDA {
       hn::StoreU(sums[i][c], d, acc + i * head_dim + c * kLanes);
-    }
-  }
+    });
+  });
 }
 
 // kQueries queries against the first `tokens` >= 1 tokens of a page. q and acc are

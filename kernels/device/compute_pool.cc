@@ -1,5 +1,6 @@
 #include "kernels/device/compute_pool.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "kernels/check.h"
@@ -43,7 +44,8 @@ uint32_t AwaitChange(const std::atomic<uint32_t>& value, uint32_t old) {
 
 }  // namespace
 
-ComputePool::ComputePool(int num_workers) : num_workers_(num_workers) {
+ComputePool::ComputePool(int num_workers)
+    : num_workers_(num_workers), shares_(static_cast<size_t>(std::max(num_workers, 0))) {
   CHORUS_CHECK_GE(num_workers, 1);
   threads_.reserve(static_cast<size_t>(num_workers - 1));
   for (int worker = 1; worker < num_workers; ++worker) {
@@ -65,12 +67,29 @@ void ComputePool::RunErased(ErasedBody body, const void* context) {
   }
   body_ = body;
   context_ = context;
-  running_.store(static_cast<uint32_t>(num_workers_ - 1), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
+  running_.store(static_cast<uint32_t>(num_workers_), std::memory_order_relaxed);
+  const uint32_t generation = generation_.fetch_add(1, std::memory_order_release) + 1;
   generation_.notify_all();
-  body(context, 0);
+  RunUnclaimed(generation, 0);
   uint32_t running = running_.load(std::memory_order_acquire);
   while (running != 0) running = AwaitChange(running_, running);
+}
+
+void ComputePool::RunUnclaimed(uint32_t generation, int first) {
+  for (int i = 0; i < num_workers_; ++i) {
+    const int share = first + i < num_workers_ ? first + i : first + i - num_workers_;
+    // A claim can only succeed while this Run goes on, because it ends when all shares are done;
+    // so body_ is only read where it is still this Run's. A thread that looks on later finds the
+    // share claimed by this Run or by a later one.
+    uint32_t last = generation - 1;
+    if (!shares_[static_cast<size_t>(share)].claimed.compare_exchange_strong(
+            last, generation, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+      continue;
+    }
+    body_(context_, share);
+    // Only the last one out has someone to wake.
+    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
+  }
 }
 
 void ComputePool::WorkerLoop(int worker) {
@@ -78,10 +97,7 @@ void ComputePool::WorkerLoop(int worker) {
   while (true) {
     seen = AwaitChange(generation_, seen);
     if (stopping_.load(std::memory_order_relaxed)) return;
-    body_(context_, worker);
-    // Only the last one out has someone to wake; the others' changes the caller sees spinning or
-    // on its next look.
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
+    RunUnclaimed(seen, worker);
   }
 }
 

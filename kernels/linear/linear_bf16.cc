@@ -47,11 +47,13 @@ CHORUS_TARGET_BF16 inline __m512 Dot(__m512 sum, __m512i x, __m512i w) {
 
 template <int kRows>
 CHORUS_TARGET_BF16 inline void StoreSums(const Job& job, __m512 (&sums)[kRows][kVectors]) {
+#pragma GCC unroll 16
   for (int v = 0; v < kVectors; ++v) {
     const int64_t columns = std::clamp<int64_t>(job.columns - 16 * v, 0, 16);
     const auto mask = static_cast<__mmask16>((1u << columns) - 1);
     const __m512 bias =
         job.bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, job.bias + 16 * v);
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       float* const y = job.y + r * job.y_stride + 16 * v;
       __m512 sum = sums[r][v];
@@ -66,8 +68,10 @@ CHORUS_TARGET_BF16 inline void StoreSums(const Job& job, __m512 (&sums)[kRows][k
 template <int kRows, int kFetch>
 CHORUS_TARGET_BF16 void RunJob(const Job& job) {
   __m512 sums[kRows][kVectors];
-  for (auto& row : sums) {
-    for (__m512& sum : row) sum = _mm512_setzero_ps();
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_setzero_ps();
   }
   const Bf16* x = job.x;
   const int64_t stride = job.x_stride;
@@ -92,8 +96,10 @@ CHORUS_TARGET_BF16 void RunJob(const Job& job) {
     w += kPairBytes;
   }
   if (job.odd) {
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const __m512i last = _mm512_set1_epi32(x[r * stride].bits);
+#pragma GCC unroll 16
       for (int v = 0; v < kVectors; ++v) {
         sums[r][v] = Dot(sums[r][v], last, _mm512_load_si512(w + 64 * v));
       }

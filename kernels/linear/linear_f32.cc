@@ -55,28 +55,26 @@ HWY_INLINE void StoreSum(const Job& job, hn::Vec<F32Tag> sum, int row, int vecto
 template <int kRows>
 void RunJob(const Job& job) {
   hn::Vec<F32Tag> sums[kRows][kVectors];
-  for (auto& row : sums) {
-    for (auto& sum : row) sum = hn::Zero(kTag);
-  }
+  Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA {
+    Unroll<kVectors>([&](auto v) CHORUS_INLINE_LAMBDA { sums[r][v] = hn::Zero(kTag); });
+  });
   const float* x = job.x;
   const float* w = job.weights;
-  for (int64_t i = 0; i < job.inputs; ++i) {
-    const auto w0 = hn::LoadU(kTag, w);
-    const auto w1 = hn::LoadU(kTag, w + kLanes);
-    const auto w2 = hn::LoadU(kTag, w + 2 * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const auto value = hn::Set(kTag, x[r * job.x_stride]);
-      sums[r][0] = hn::MulAdd(value, w0, sums[r][0]);
-      sums[r][1] = hn::MulAdd(value, w1, sums[r][1]);
-      sums[r][2] = hn::MulAdd(value, w2, sums[r][2]);
-    }
-    ++x;
-    w += kPanelOutputs;
+  const int64_t stride = job.x_stride;
+  for (const float* const end = x + job.inputs; x < end; ++x, w += kPanelOutputs) {
+    hn::Vec<F32Tag> weights[kVectors];
+    Unroll<kVectors>([&](auto v)
+                         CHORUS_INLINE_LAMBDA { weights[v] = hn::LoadU(kTag, w + v * kLanes); });
+    Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA {
+      const auto value = hn::Set(kTag, x[r * stride]);
+      Unroll<kVectors>([&](auto v) CHORUS_INLINE_LAMBDA {
+        sums[r][v] = hn::MulAdd(value, weights[v], sums[r][v]);
+      });
+    });
   }
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) StoreSum(job, sums[r][v], r, v);
-  }
+  Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA {
+    Unroll<kVectors>([&](auto v) CHORUS_INLINE_LAMBDA { StoreSum(job, sums[r][v], r, v); });
+  });
 }
 
 using JobRunner = void (*)(const Job&);

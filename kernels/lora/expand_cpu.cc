@@ -35,14 +35,14 @@ struct Block {
   int64_t columns;  // at most 32
 };
 
-template <class T, int kRows>
+template <class T>
 HWY_INLINE void StoreRow(const Block& block, const hn::Vec<F32Tag> (&sums)[kVectors], int row) {
   const auto scale = hn::Set(kTag, block.scale);
   float* const y = block.y + row * block.y_stride;
   const T* const bias = static_cast<const T*>(block.bias);
-  for (int v = 0; v < kVectors; ++v) {
+  Unroll<kVectors>([&](auto v) CHORUS_INLINE_LAMBDA {
     const int64_t columns = std::min<int64_t>(block.columns - v * kLanes, kLanes);
-    if (columns <= 0) break;
+    if (columns <= 0) return;
     auto sum = sums[v];
     if (bias != nullptr) sum = hn::Add(sum, LoadF32(kTag, bias + v * kLanes));
     float* const to = y + v * kLanes;
@@ -52,32 +52,46 @@ HWY_INLINE void StoreRow(const Block& block, const hn::Vec<F32Tag> (&sums)[kVect
       const auto count = static_cast<size_t>(columns);
       StoreTailF32(hn::MulAdd(scale, sum, LoadTailF32(kTag, to, count)), kTag, to, count);
     }
-  }
+  });
+}
+
+// One rank: its row of the tile times each row's xa.
+template <class T, int kRows>
+HWY_INLINE void AddRank(const T* HWY_RESTRICT tile, const float* HWY_RESTRICT xa, int64_t xa_stride,
+                        hn::Vec<F32Tag> (&sums)[kRows][kVectors]) {
+  hn::Vec<F32Tag> weights[kVectors];
+  Unroll<kVectors>([&](auto v)
+                       CHORUS_INLINE_LAMBDA { weights[v] = LoadF32(kTag, tile + v * kLanes); });
+  Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA {
+    const auto value = hn::Set(kTag, xa[r * xa_stride]);
+    Unroll<kVectors>([&](auto v) CHORUS_INLINE_LAMBDA {
+      sums[r][v] = hn::MulAdd(value, weights[v], sums[r][v]);
+    });
+  });
 }
 
 template <class T, int kRows>
 void ExpandBlock(const Block& block) {
   hn::Vec<F32Tag> sums[kRows][kVectors];
-  for (auto& row : sums) {
-    for (auto& sum : row) sum = hn::Zero(kTag);
-  }
+  Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA {
+    Unroll<kVectors>([&](auto v) CHORUS_INLINE_LAMBDA { sums[r][v] = hn::Zero(kTag); });
+  });
   TileCursor tiles = block.tiles;
-  for (int first = 0; first < block.rank; first += kTileRanks) {
+  const float* xa = block.xa;
+  const int64_t xa_stride = block.xa_stride;
+  int left = block.rank;
+  for (; left >= kTileRanks; left -= kTileRanks) {
     const T* tile = tiles.Get<T>();
-    const int ranks = std::min(kTileRanks, block.rank - first);
-    for (int k = 0; k < ranks; ++k, tile += kTileWidth) {
-      hn::Vec<F32Tag> weights[kVectors];
-      for (int v = 0; v < kVectors; ++v) weights[v] = LoadF32(kTag, tile + v * kLanes);
-      for (int r = 0; r < kRows; ++r) {
-        const auto value = hn::Set(kTag, block.xa[r * block.xa_stride + first + k]);
-        for (int v = 0; v < kVectors; ++v) {
-          sums[r][v] = hn::MulAdd(value, weights[v], sums[r][v]);
-        }
-      }
+    for (int k = 0; k < kTileRanks; ++k, ++xa, tile += kTileWidth) {
+      AddRank<T, kRows>(tile, xa, xa_stride, sums);
     }
     tiles.Advance(1);
   }
-  for (int r = 0; r < kRows; ++r) StoreRow<T, kRows>(block, sums[r], r);
+  const T* tile = left > 0 ? tiles.Get<T>() : nullptr;
+  for (; left > 0; --left, ++xa, tile += kTileWidth) {
+    AddRank<T, kRows>(tile, xa, xa_stride, sums);
+  }
+  Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA { StoreRow<T>(block, sums[r], r); });
 }
 
 using BlockRunner = void (*)(const Block&);

@@ -19,6 +19,7 @@ namespace {
 // Sums of the lanes of eight vectors.
 CHORUS_TARGET_BF16 inline __m256 AddLanes(const __m512 (&v)[kTileRanks]) {
   __m256 half[kTileRanks];
+#pragma GCC unroll 16
   for (int i = 0; i < kTileRanks; ++i) {
     half[i] = _mm256_add_ps(_mm512_castps512_ps256(v[i]), _mm512_extractf32x8_ps(v[i], 1));
   }
@@ -40,32 +41,42 @@ CHORUS_TARGET_BF16 void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece
                                    int64_t row, int64_t block) {
   const int64_t rank_blocks = CeilDiv(piece.entry->rank, kTileRanks);
   TileCursor cursors[kBlocks];
+#pragma GCC unroll 16
   for (int b = 0; b < kBlocks; ++b) {
     cursors[b] = TileCursor(args.pool, piece.slot->cells, piece.entry->a_tile + block + b);
   }
   __m512 sums[kBlocks][kRows][kTileRanks];
-  for (auto& rows : sums) {
-    for (auto& ranks : rows) {
-      for (__m512& sum : ranks) sum = _mm512_setzero_ps();
+#pragma GCC unroll 16
+  for (int b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+      for (int k = 0; k < kTileRanks; ++k) sums[b][r][k] = _mm512_setzero_ps();
     }
   }
   const Bf16* x = args.x.Row<Bf16>(row);
   for (int64_t left = args.x.cols; left > 0; left -= kTileWidth, x += kTileWidth) {
     const __mmask32 mask = left >= kTileWidth ? ~0u : (1u << left) - 1;
     __m512i values[kRows];
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       values[r] = _mm512_maskz_loadu_epi16(mask, x + r * args.x.stride);
     }
+#pragma GCC unroll 16
     for (int b = 0; b < kBlocks; ++b) {
       const Bf16* const tile = cursors[b].template Get<Bf16>();
+#pragma GCC unroll 16
       for (int k = 0; k < kTileRanks; ++k) {
         const __m512i weights = _mm512_loadu_si512(tile + k * kTileWidth);
+#pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r) sums[b][r][k] = Dot(sums[b][r][k], values[r], weights);
       }
       cursors[b].Advance(rank_blocks);
     }
   }
+#pragma GCC unroll 16
   for (int b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       _mm256_storeu_ps(args.xa.Row<float>(row + r) + piece.xa_column + (block + b) * kTileRanks,
                        AddLanes(sums[b][r]));

@@ -25,13 +25,14 @@ HWY_INLINE void AddTile(const float* HWY_RESTRICT tile, const float* HWY_RESTRIC
                         int64_t x_stride, hn::Vec<F32Tag> (&sums)[kRows][kTileRanks]) {
   for (int i = 0; i < kTileWidth; i += kLanes) {
     hn::Vec<F32Tag> values[kRows];
-    for (int r = 0; r < kRows; ++r) values[r] = hn::LoadU(kTag, x + r * x_stride + i);
-    for (int k = 0; k < kTileRanks; ++k) {
+    Unroll<kRows>([&](auto r)
+                      CHORUS_INLINE_LAMBDA { values[r] = hn::LoadU(kTag, x + r * x_stride + i); });
+    Unroll<kTileRanks>([&](auto k) CHORUS_INLINE_LAMBDA {
       const auto weights = hn::LoadU(kTag, tile + k * kTileWidth + i);
-      for (int r = 0; r < kRows; ++r) {
+      Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA {
         sums[r][k] = hn::MulAdd(values[r], weights, sums[r][k]);
-      }
-    }
+      });
+    });
   }
 }
 
@@ -40,9 +41,9 @@ void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece& piece, int64_t ro
   const int64_t rank_blocks = CeilDiv(piece.entry->rank, kTileRanks);
   TileCursor cursor(args.pool, piece.slot->cells, piece.entry->a_tile + block);
   hn::Vec<F32Tag> sums[kRows][kTileRanks];
-  for (auto& ranks : sums) {
-    for (auto& sum : ranks) sum = hn::Zero(kTag);
-  }
+  Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA {
+    Unroll<kTileRanks>([&](auto k) CHORUS_INLINE_LAMBDA { sums[r][k] = hn::Zero(kTag); });
+  });
   const float* x = args.x.Row<float>(row);
   const int64_t tail = args.x.cols % kTileWidth;
   for (int64_t i = 0; i < args.x.cols - tail; i += kTileWidth) {
@@ -57,10 +58,12 @@ void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece& piece, int64_t ro
     }
     AddTile<kRows>(cursor.Get<float>(), padded[0], kTileWidth, sums);
   }
-  for (int r = 0; r < kRows; ++r) {
+  Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA {
     float* const xa = args.xa.Row<float>(row + r) + piece.xa_column + block * kTileRanks;
-    for (int k = 0; k < kTileRanks; ++k) xa[k] = hn::GetLane(hn::SumOfLanes(kTag, sums[r][k]));
-  }
+    Unroll<kTileRanks>([&](auto k) CHORUS_INLINE_LAMBDA {
+      xa[k] = hn::GetLane(hn::SumOfLanes(kTag, sums[r][k]));
+    });
+  });
 }
 
 void ShrinkF32(const LoraShrinkArgs& args, const ShrinkPiece& piece) {

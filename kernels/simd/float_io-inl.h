@@ -12,11 +12,14 @@
 
 #include "hwy/highway.h"
 #include "kernels/device/dtype.h"
+#include "kernels/simd/unroll.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace chorus::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
+
+CHORUS_DEFINE_UNROLL();
 
 // At most 16 lanes, so that panels, tiles and pages are whole numbers of vectors everywhere.
 using F32Tag = hn::CappedTag<float, 16>;
