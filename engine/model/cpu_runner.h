@@ -1,10 +1,5 @@
-// CpuRunner: the forward pass on the CPU.
-//
-//   embed → L × [norm, qkv, RoPE + KV append, attention, o, norm, gate/up, SiLU·mul, down]
-//         → norm and lm_head of the sampled rows → sample
-//
-// Each linear runs over all rows; LoRA adds its delta over the segments. The residual stream is
-// f32; what a linear or a page takes in is in the compute type (that of the weights and the pool).
+// CpuRunner: runs step plans on the CPU. Owns the decoder with its weights, the compute workers and
+// the slot table; the pool's memory must outlive it. Engine thread only, which is worker 0.
 #ifndef CHORUS_ENGINE_MODEL_CPU_RUNNER_H_
 #define CHORUS_ENGINE_MODEL_CPU_RUNNER_H_
 
@@ -13,9 +8,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/model/host_tensor.h"
+#include "engine/model/cpu_decoder.h"
 #include "engine/model/model_config.h"
-#include "engine/model/rope.h"
 #include "engine/model/runner.h"
 #include "engine/model/weights.h"
 #include "kernels/device/compute_pool.h"
@@ -27,59 +21,54 @@ namespace chorus::engine {
 struct CpuRunnerOptions {
   int num_workers = 1;           // compute threads, the caller's included
   int32_t max_rows = 512;        // of one step
+  int32_t max_slots = 65536;     // of the slot table
   int32_t valid_vocabulary = 0;  // ids at or above it are never drawn; 0: the model's vocabulary
 };
 
 class CpuRunner : public Runner {
  public:
-  // The pool's memory must outlive the runner. InvalidArgument when pool and weights do not fit.
+  // InvalidArgument when pool, weights and options do not fit each other; FailedPrecondition when
+  // the processor lacks what the compute type needs; ResourceExhausted when memory is short.
   static absl::StatusOr<std::unique_ptr<CpuRunner>> Create(const ModelConfig& config,
                                                            Weights weights,
                                                            const kernels::PoolView& pool,
                                                            const CpuRunnerOptions& options);
 
+  // InvalidArgument for a plan that is not well formed; the runner itself stays usable.
   absl::StatusOr<StepResult> Run(const StepPlan& plan) override;
 
-  // The same forward pass up to the logits of `rows`: [rows, vocabulary] f32. For tests.
+  // The same forward pass up to the logits of `rows`, which need not be sorted:
+  // [rows, vocabulary] f32. The plan's own samples are not drawn.
   absl::StatusOr<std::vector<float>> RunForLogits(const StepPlan& plan,
                                                   std::span<const int32_t> rows);
 
-  int64_t workspace_bytes() const;
+  int64_t workspace_bytes() const { return decoder_->workspace_bytes(); }
 
  private:
-  CpuRunner(const ModelConfig& config, Weights weights, const kernels::PoolView& pool,
+  CpuRunner(std::unique_ptr<CpuDecoder> decoder, const kernels::PoolView& pool,
             const CpuRunnerOptions& options);
 
-  absl::Status Prepare(const StepPlan& plan);
+  // Checks the plan, applies its slot changes and page copies, and runs the layers, keeping the
+  // rows of kept_rows_.
   absl::Status Forward(const StepPlan& plan);
-  absl::Status Attention(const StepPlan& plan, int32_t layer);
-  absl::Status Mlp(const StepPlan& plan, int32_t layer);
-  absl::Status Lora(const StepPlan& plan, int32_t layer, const kernels::LoraSite& site,
-                    const kernels::TensorView& x, const kernels::TensorView& y);
-  // Logits of the rows, as many as fit the workspace at once.
-  absl::Status Logits(std::span<const int32_t> rows, kernels::TensorView* logits);
+  absl::Status CheckPlan(const StepPlan& plan) const;
+  // Samples of kept rows [first, first + count), which are order_[begin …]; returns their end.
+  absl::StatusOr<size_t> SampleRows(const StepPlan& plan, int64_t first, int64_t count,
+                                    size_t begin, StepResult* result);
+  int64_t KeptIndex(int32_t row) const;
 
-  const ModelConfig config_;
-  const Weights weights_;
+  const std::unique_ptr<CpuDecoder> decoder_;
   const kernels::PoolView pool_;
   const CpuRunnerOptions options_;
-  const RopeFrequencies rope_;
   kernels::ComputePool workers_;
   const kernels::Stream stream_;
   kernels::LoraSlotTable slots_;
-  kernels::LoraSite qkv_site_, o_site_, gate_up_site_, down_site_;
 
-  // Workspaces, sized for max_rows.
-  HostTensor hidden_;     // [rows, hidden] f32, the residual stream
-  HostTensor x_;          // [rows, max(hidden, heads · head_dim)] compute type
-  HostTensor qkv_;        // [rows, (heads + 2 kv_heads) · head_dim] f32
-  HostTensor gate_up_;    // [rows, 2 · intermediate] f32
-  HostTensor act_;        // [rows, intermediate] compute type
-  HostTensor xa_;         // [rows, 3 · kMaxLoraRank] f32
-  HostTensor cos_sin_;    // [rows, head_dim] f32
-  HostTensor sampled_;    // [logit rows, hidden] f32
-  HostTensor sampled_x_;  // [logit rows, hidden] compute type
-  HostTensor logits_;     // [logit rows, vocabulary] f32
+  // Reused from step to step.
+  std::vector<int32_t> kept_rows_;            // distinct sampled rows, ascending
+  std::vector<size_t> order_;                 // the plan's samples by kept row
+  std::vector<kernels::SampleRow> samples_;   // of one turn of logits
+  std::vector<kernels::SampledToken> drawn_;  // likewise
 };
 
 }  // namespace chorus::engine

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "absl/status/statusor.h"
 #include "kernels/check.h"
 #include "kernels/checked.h"
 #include "kernels/device/tensor_view.h"
@@ -15,14 +16,23 @@ namespace chorus::engine {
 class HostTensor {
  public:
   HostTensor() = default;
-  HostTensor(kernels::DType dtype, int64_t rows, int64_t cols)
-      : rows_(rows), cols_(cols), dtype_(dtype) {
-    const size_t size = kernels::RoundUp<size_t>(static_cast<size_t>(bytes()), kAlignment);
-    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size)));
-    CHORUS_CHECK(data_ != nullptr);  // start-up, before anything is served
+
+  // Not initialised. ResourceExhausted when memory is short. REQUIRES: rows, cols >= 1.
+  static absl::StatusOr<HostTensor> Allocate(kernels::DType dtype, int64_t rows, int64_t cols) {
+    HostTensor tensor;
+    tensor.rows_ = rows;
+    tensor.cols_ = cols;
+    tensor.dtype_ = dtype;
+    const size_t size = kernels::RoundUp<size_t>(static_cast<size_t>(tensor.bytes()), kAlignment);
+    tensor.data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size)));
+    if (tensor.data_ == nullptr) {
+      return absl::ResourceExhaustedError("workspace: out of memory");
+    }
+    return tensor;
   }
 
   int64_t bytes() const { return rows_ * cols_ * kernels::ByteSize(dtype_); }
+  int64_t rows() const { return rows_; }
 
   // [rows, cols], rows without a gap. REQUIRES: it fits.
   kernels::TensorView View(int64_t rows, int64_t cols) const {
@@ -30,7 +40,6 @@ class HostTensor {
     return {data_.get(), rows, cols, cols, dtype_, kernels::DeviceType::kCpu};
   }
   kernels::TensorView View(int64_t rows) const { return View(rows, cols_); }
-  int64_t rows() const { return rows_; }
 
  private:
   static constexpr size_t kAlignment = 64;

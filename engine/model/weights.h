@@ -31,8 +31,10 @@ struct LayerWeights {
 
 class Weights {
  public:
-  // `dtype` (kF32 or kBf16) is what the linears compute in. NotFound for missing files,
-  // InvalidArgument naming the tensor for anything that is missing, unknown or of another shape.
+  // `dtype` (kF32 or kBf16) is what the linears compute in. Reads in slices on a few threads: what
+  // is in memory beside the weights stays below 1 MiB a thread. NotFound for missing files,
+  // InvalidArgument naming the tensor for anything that is missing, unknown, of another shape or
+  // not finite, ResourceExhausted when memory is short. Only one rank is supported yet.
   static absl::StatusOr<Weights> Load(const std::string& model_dir, const ModelConfig& config,
                                       kernels::DType dtype, Shard shard);
 
@@ -45,7 +47,9 @@ class Weights {
   }
 
   kernels::DType dtype() const { return dtype_; }
-  // SHA-256 over every tensor's name, type, shape and bytes, in hexadecimal digits.
+  // Identifies what the model computes, in hexadecimal digits: SHA-256 over the configuration that
+  // enters the mathematics and every tensor's name, type, shape and content. How the tensors are
+  // spread over files makes no difference.
   const std::string& digest() const { return digest_; }
   int64_t bytes() const;
 
