@@ -101,31 +101,39 @@ HWY_INLINE void PageScores(D d, const float* HWY_RESTRICT q, const T* HWY_RESTRI
   });
 }
 
-// Turns one query's scores into weights exp(score − max) and updates its state. Returns the factor
-// by which what was summed before shrinks. Tokens from `tokens` on get weight 0.
-template <class D>
-HWY_INLINE float PageWeights(D d, int tokens, float* HWY_RESTRICT scores, QueryState& state) {
+// Turns scores into weights exp(score − max) and updates the queries' states. shrink[i] becomes the
+// factor by which what query i summed before shrinks. Tokens from `tokens` on get weight 0. Steps
+// are taken for all queries together, so that their latencies overlap.
+template <int kQueries, class D>
+HWY_INLINE void PageWeights(D d, int tokens, float (*HWY_RESTRICT scores)[kPageTokens],
+                            QueryState* HWY_RESTRICT states, float* HWY_RESTRICT shrink) {
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   constexpr float kLowest = -std::numeric_limits<float>::infinity();
-  for (int t = tokens; t < kPageTokens; ++t) scores[t] = kLowest;
-  auto largest = hn::LoadU(d, scores);
-  for (int t = kLanes; t < kPageTokens; t += kLanes) {
-    largest = hn::Max(largest, hn::LoadU(d, scores + t));
+  HWY_ALIGN float change[kPageTokens] = {};
+  Unroll<kQueries>([&](auto i) CHORUS_INLINE_LAMBDA {
+    for (int t = tokens; t < kPageTokens; ++t) scores[i][t] = kLowest;
+    auto largest = hn::LoadU(d, scores[i]);
+    for (int t = kLanes; t < kPageTokens; t += kLanes) {
+      largest = hn::Max(largest, hn::LoadU(d, scores[i] + t));
+    }
+    const float page_max = hn::GetLane(hn::MaxOfLanes(d, largest));
+    const float max = page_max > states[i].max ? page_max : states[i].max;
+    change[i] = states[i].max - max;  // 0 where the maximum stays, and exp(0) is exactly 1
+    states[i].max = max;
+  });
+  for (int i = 0; i < kQueries; i += kLanes) {
+    hn::StoreU(ExpF32(d, hn::LoadU(d, change + i)), d, shrink + i);
   }
-  const float page_max = hn::GetLane(hn::MaxOfLanes(d, largest));
-  const float max = page_max > state.max ? page_max : state.max;
-  auto sum = hn::Zero(d);
-  for (int t = 0; t < kPageTokens; t += kLanes) {
-    const auto weight = ExpF32(d, hn::Sub(hn::LoadU(d, scores + t), hn::Set(d, max)));
-    hn::StoreU(weight, d, scores + t);
-    sum = hn::Add(sum, weight);
-  }
-  // exp(0) is exactly 1, so leaving it out changes no bit.
-  const float shrink =
-      max == state.max ? 1.0f : hn::GetLane(ExpF32(d, hn::Set(d, state.max - max)));
-  state.sum = state.sum * shrink + hn::GetLane(hn::SumOfLanes(d, sum));
-  state.max = max;
-  return shrink;
+  Unroll<kQueries>([&](auto i) CHORUS_INLINE_LAMBDA {
+    const auto max = hn::Set(d, states[i].max);
+    auto sum = hn::Zero(d);
+    for (int t = 0; t < kPageTokens; t += kLanes) {
+      const auto weight = ExpF32(d, hn::Sub(hn::LoadU(d, scores[i] + t), max));
+      hn::StoreU(weight, d, scores[i] + t);
+      sum = hn::Add(sum, weight);
+    }
+    states[i].sum = states[i].sum * shrink[i] + hn::GetLane(hn::SumOfLanes(d, sum));
+  });
 }
 
 // acc_i = acc_i · shrink_i + Σ_t weights[i][t] · v_t over kChunks vectors of the head.
@@ -168,9 +176,9 @@ void AttendPage(D d, const float* HWY_RESTRICT q, const T* HWY_RESTRICT k, const
                 int head_dim, int tokens, QueryState* states, float* HWY_RESTRICT acc) {
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   HWY_ALIGN float scores[kQueries][kPageTokens];
-  float shrink[kQueries];
+  HWY_ALIGN float shrink[kPageTokens];
   PageScores<kQueries>(d, q, k, head_dim, tokens, scores);
-  for (int i = 0; i < kQueries; ++i) shrink[i] = PageWeights(d, tokens, scores[i], states[i]);
+  PageWeights<kQueries>(d, tokens, scores, states, shrink);
   int c = 0;
   for (; c + 4 * kLanes <= head_dim; c += 4 * kLanes) {
     AddValues<kQueries, 4>(d, scores, shrink, v + c, head_dim, tokens, acc + c);

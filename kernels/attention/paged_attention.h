@@ -11,18 +11,18 @@
 namespace chorus::kernels {
 
 struct PagedAttentionArgs {
-  TensorView q;                          // [rows, >= heads · head_dim] f32, rotated
-  std::span<const int32_t> positions;    // [rows]; row r sees positions 0 … positions[r]
-  std::span<const int32_t> rows;         // [rows] a permutation: a sequence's rows are adjacent and
-                                         // ascend in position
-  std::span<const int32_t> row_begin;    // [sequences + 1] offsets into `rows`
-  std::span<const int32_t> page_ids;     // each sequence's pages, in order of position
-  std::span<const int32_t> page_begin;   // [sequences + 1] offsets into `page_ids`
-  int32_t heads = 0;                     // a multiple of pool.kv_heads
+  TensorView q;                         // [rows, >= heads · head_dim] f32, rotated
+  std::span<const int32_t> positions;   // [rows]; row r sees positions 0 … positions[r]
+  std::span<const int32_t> rows;        // [rows] a permutation: a sequence's rows are adjacent and
+                                        // ascend in position
+  std::span<const int32_t> row_begin;   // [sequences + 1] offsets into `rows`
+  std::span<const int32_t> page_ids;    // each sequence's pages, in order of position
+  std::span<const int32_t> page_begin;  // [sequences + 1] offsets into `page_ids`
+  int32_t heads = 0;                    // a multiple of pool.kv_heads
   float scale = 1.0f;
   PoolView pool;
   int32_t slab = 0;
-  TensorView y;                          // [rows, heads · head_dim] f32 or bf16, overwritten
+  TensorView y;  // [rows, heads · head_dim] f32 or bf16, overwritten
 };
 
 // A row's sum runs page by page in order of position (an online softmax over pages), so its bits

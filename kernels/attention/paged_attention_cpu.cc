@@ -90,6 +90,16 @@ void AttendAll(D d, Queries& queries, int group, const T* k, const T* v, int hea
   }
 }
 
+// Asks for the K and V of a page ahead of time: pages lie anywhere, so the processor cannot guess.
+template <class T>
+HWY_INLINE void FetchPage(const T* k, const T* v, int head_dim) {
+  const auto bytes = static_cast<size_t>(kPageTokens * head_dim) * sizeof(T);
+  for (size_t i = 0; i < bytes; i += 64) {
+    __builtin_prefetch(reinterpret_cast<const std::byte*>(k) + i);
+    __builtin_prefetch(reinterpret_cast<const std::byte*>(v) + i);
+  }
+}
+
 template <class D>
 void WidenPage(D d, const Bf16* HWY_RESTRICT from, int64_t elements, float* HWY_RESTRICT to) {
   for (int64_t i = 0; i < elements; i += static_cast<int64_t>(hn::Lanes(d))) {
@@ -108,10 +118,17 @@ void AttendPages(D d, const PagedAttentionArgs& args, const AttentionPiece& piec
   const int group = group_heads > kMaxGroup ? kMaxGroup : kMaxGroup / group_heads * group_heads;
   const int64_t pages = queries.position[queries.count - 1] / kPageTokens + 1;
   HWY_ALIGN float wide[2][kPageTokens * kMaxHeadDim];
-  for (int64_t page = 0; page < pages; ++page) {
+  const auto keys_of = [&](int64_t page) {
     const int64_t cell = pool.CellOf(args.slab, piece.pages[static_cast<size_t>(page)]);
-    const T* const k = reinterpret_cast<const T*>(pool.CellAddress(cell)) + pool.k_offset(kv_head);
+    return reinterpret_cast<const T*>(pool.CellAddress(cell)) + pool.k_offset(kv_head);
+  };
+  for (int64_t page = 0; page < pages; ++page) {
+    const T* const k = keys_of(page);
     const T* const v = k + pool.v_offset();
+    if (page + 1 < pages) {
+      const T* const next = keys_of(page + 1);
+      FetchPage(next, next + pool.v_offset(), head_dim);
+    }
     if constexpr (sizeof(T) == sizeof(Bf16)) {
       if (queries.count > 2 * group && VisibleTokens(queries.position[0], page) == kPageTokens) {
         // Many queries, and all tokens are there: widen once instead of once per group.

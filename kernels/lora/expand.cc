@@ -35,6 +35,13 @@ void ForEachPiece(const LoraExpandArgs& args, const Visit& visit) {
   }
 }
 
+// The tiles that a piece reads.
+TileFetcher FetcherFor(const LoraExpandArgs& args, const ExpandPiece& piece) {
+  const int64_t rank_blocks = CeilDiv(piece.entry->rank, kTileRanks);
+  return {args.pool, piece.slot->cells, piece.entry->b_tile + piece.block_begin * rank_blocks,
+          (piece.block_end - piece.block_begin) * rank_blocks};
+}
+
 void ExpandCpu(const LoraExpandArgs& args, ComputePool& pool) {
   int64_t total = 0;
   ForEachPiece(args,
@@ -42,12 +49,16 @@ void ExpandCpu(const LoraExpandArgs& args, ComputePool& pool) {
   if (total == 0) return;
   const auto work = [&](int worker, int num_workers) {
     WorkShare share(total, worker, num_workers);
+    ExpandPiece held;  // waits until its successor is known
     ForEachPiece(args, [&](ExpandPiece piece) {
       const auto range = share.Take(piece.block_end, BlockCost(piece));
       piece.block_begin = range.begin;
       piece.block_end = range.end;
-      if (range.begin < range.end) RunExpandPiece(args, piece);
+      if (range.begin >= range.end) return;
+      if (held.entry != nullptr) RunExpandPiece(args, held, FetcherFor(args, piece));
+      held = piece;
     });
+    if (held.entry != nullptr) RunExpandPiece(args, held, TileFetcher());
   };
   if (total < kMinSharedTiles) {
     work(0, 1);

@@ -11,8 +11,8 @@
 namespace chorus::kernels {
 
 struct LoraExpandArgs {
-  TensorView xa;                         // [rows, >= max SiteRanks] f32, as LoraShrink left it
-  std::span<const LoraSegment> segments; // disjoint, ascending first_row
+  TensorView xa;                          // [rows, >= max SiteRanks] f32, as LoraShrink left it
+  std::span<const LoraSegment> segments;  // disjoint, ascending first_row
   const LoraSlotTable* slots = nullptr;
   PoolView pool;
   int layer = 0;

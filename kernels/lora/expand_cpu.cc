@@ -35,24 +35,48 @@ struct Block {
   int64_t columns;  // at most 32
 };
 
-template <class T>
-HWY_INLINE void StoreRow(const Block& block, const hn::Vec<F32Tag> (&sums)[kVectors], int row) {
+// y += scale · sum for one vector of one row, of which `columns` elements exist.
+HWY_INLINE void AddToY(hn::Vec<F32Tag> sum, hn::Vec<F32Tag> scale, int64_t columns, float* y) {
+  if (columns >= kLanes) {
+    hn::StoreU(hn::MulAdd(scale, sum, hn::LoadU(kTag, y)), kTag, y);
+  } else if (columns > 0) {
+    const auto count = static_cast<size_t>(columns);
+    StoreTailF32(hn::MulAdd(scale, sum, LoadTailF32(kTag, y, count)), kTag, y, count);
+  }
+}
+
+template <class T, int kRows>
+HWY_INLINE void StoreRows(const Block& block, hn::Vec<F32Tag> (&sums)[kRows][kVectors]) {
+  // Copies: as far as the compiler knows, a store to y may change the block.
   const auto scale = hn::Set(kTag, block.scale);
-  float* const y = block.y + row * block.y_stride;
-  const T* const bias = static_cast<const T*>(block.bias);
-  Unroll<kVectors>([&](auto v) CHORUS_INLINE_LAMBDA {
-    const int64_t columns = std::min<int64_t>(block.columns - v * kLanes, kLanes);
-    if (columns <= 0) return;
-    auto sum = sums[v];
-    if (bias != nullptr) sum = hn::Add(sum, LoadF32(kTag, bias + v * kLanes));
-    float* const to = y + v * kLanes;
-    if (columns == kLanes) {
-      hn::StoreU(hn::MulAdd(scale, sum, hn::LoadU(kTag, to)), kTag, to);
-    } else {
-      const auto count = static_cast<size_t>(columns);
-      StoreTailF32(hn::MulAdd(scale, sum, LoadTailF32(kTag, to, count)), kTag, to, count);
-    }
+  float* const y = block.y;
+  const int64_t stride = block.y_stride;
+  const int64_t columns = block.columns;
+  if (const T* const bias = static_cast<const T*>(block.bias); bias != nullptr) {
+    Unroll<kVectors>([&](auto v) CHORUS_INLINE_LAMBDA {
+      const auto b = LoadF32(kTag, bias + v * kLanes);
+      Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA { sums[r][v] = hn::Add(sums[r][v], b); });
+    });
+  }
+  if (columns == kTileWidth) {
+    Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA {
+      Unroll<kVectors>([&](auto v) CHORUS_INLINE_LAMBDA {
+        AddToY(sums[r][v], scale, kLanes, y + r * stride + v * kLanes);
+      });
+    });
+    return;
+  }
+  HWY_ALIGN float spilled[kRows][kTileWidth];
+  Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA {
+    Unroll<kVectors>(
+        [&](auto v) CHORUS_INLINE_LAMBDA { hn::Store(sums[r][v], kTag, spilled[r] + v * kLanes); });
   });
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      AddToY(hn::Load(kTag, spilled[r] + v * kLanes), scale, columns - v * kLanes,
+             y + r * stride + v * kLanes);
+    }
+  }
 }
 
 // One rank: its row of the tile times each row's xa.
@@ -91,7 +115,7 @@ void ExpandBlock(const Block& block) {
   for (; left > 0; --left, ++xa, tile += kTileWidth) {
     AddRank<T, kRows>(tile, xa, xa_stride, sums);
   }
-  Unroll<kRows>([&](auto r) CHORUS_INLINE_LAMBDA { StoreRow<T>(block, sums[r], r); });
+  StoreRows<T, kRows>(block, sums);
 }
 
 using BlockRunner = void (*)(const Block&);
@@ -108,39 +132,50 @@ constexpr BlockRunner kRunners[] = {
 #endif
 };
 
+// Blocks that all rows pass over before the next ones: their tiles stay in the second-level cache,
+// and y is walked along its rows.
+constexpr int64_t kGroupTiles = 256;
+
 template <class T>
-void ExpandPieceOf(const LoraExpandArgs& args, const ExpandPiece& piece) {
+void ExpandPieceOf(const LoraExpandArgs& args, const ExpandPiece& piece, TileFetcher next) {
   const LoraModuleEntry& entry = *piece.entry;
   const int64_t rank_blocks = CeilDiv(entry.rank, kTileRanks);
-  Block block{.tiles = TileCursor(args.pool, piece.slot->cells,
-                                  entry.b_tile + piece.block_begin * rank_blocks)};
+  const int64_t group = std::max<int64_t>(1, kGroupTiles / rank_blocks);
+  Block block;
   block.rank = entry.rank;
   block.xa_stride = args.xa.stride;
   block.y_stride = args.y.stride;
   block.scale = entry.scale;
-  for (int64_t b = piece.block_begin; b < piece.block_end; ++b) {
-    const int64_t output = b * kTileWidth;
-    block.columns = std::min<int64_t>(kTileWidth, piece.y_width - output);
-    block.bias = nullptr;
-    if (entry.bias_tile >= 0) {
-      const TileCursor bias(args.pool, piece.slot->cells, entry.bias_tile + output / kTileElements);
-      block.bias = bias.Get<T>() + output % kTileElements;
-    }
+  for (int64_t first = piece.block_begin; first < piece.block_end; first += group) {
+    const int64_t end = std::min(piece.block_end, first + group);
     for (int64_t row = 0; row < piece.num_rows; row += kMaxRows) {
       const int64_t rows = std::min<int64_t>(kMaxRows, piece.num_rows - row);
       block.xa = args.xa.Row<float>(piece.first_row + row) + piece.xa_column;
-      block.y = args.y.Row<float>(piece.first_row + row) + piece.y_column + output;
-      kRunners<T>[rows - 1](block);
+      block.tiles = TileCursor(args.pool, piece.slot->cells, entry.b_tile + first * rank_blocks);
+      for (int64_t b = first; b < end; ++b) {
+        const int64_t output = b * kTileWidth;
+        block.columns = std::min<int64_t>(kTileWidth, piece.y_width - output);
+        block.bias = nullptr;
+        if (entry.bias_tile >= 0) {
+          block.bias =
+              TileCursor(args.pool, piece.slot->cells, entry.bias_tile + output / kTileElements)
+                  .template Get<T>() +
+              output % kTileElements;
+        }
+        block.y = args.y.Row<float>(piece.first_row + row) + piece.y_column + output;
+        kRunners<T>[rows - 1](block);
+        for (int64_t t = 0; t < rank_blocks; ++t) next.Fetch();
+        block.tiles.Advance(rank_blocks);
+      }
     }
-    block.tiles.Advance(rank_blocks);
   }
 }
 
-void ExpandPieces(const LoraExpandArgs& args, const ExpandPiece& piece) {
+void ExpandPieces(const LoraExpandArgs& args, const ExpandPiece& piece, TileFetcher next) {
   if (args.pool.dtype == DType::kBf16) {
-    ExpandPieceOf<Bf16>(args, piece);
+    ExpandPieceOf<Bf16>(args, piece, next);
   } else {
-    ExpandPieceOf<float>(args, piece);
+    ExpandPieceOf<float>(args, piece, next);
   }
 }
 
@@ -153,8 +188,8 @@ namespace chorus::kernels {
 
 HWY_EXPORT(ExpandPieces);
 
-void RunExpandPiece(const LoraExpandArgs& args, const ExpandPiece& piece) {
-  HWY_DYNAMIC_DISPATCH(ExpandPieces)(args, piece);
+void RunExpandPiece(const LoraExpandArgs& args, const ExpandPiece& piece, TileFetcher next) {
+  HWY_DYNAMIC_DISPATCH(ExpandPieces)(args, piece, next);
 }
 
 }  // namespace chorus::kernels

@@ -3,6 +3,7 @@
 #define CHORUS_KERNELS_LORA_EXPAND_CPU_H_
 
 #include "kernels/lora/expand.h"
+#include "kernels/lora/tile_cursor.h"
 
 namespace chorus::kernels {
 
@@ -19,7 +20,8 @@ struct ExpandPiece {
   int64_t y_width = 0;
 };
 
-void RunExpandPiece(const LoraExpandArgs& args, const ExpandPiece& piece);
+// `next` is what to ask for meanwhile.
+void RunExpandPiece(const LoraExpandArgs& args, const ExpandPiece& piece, TileFetcher next);
 
 }  // namespace chorus::kernels
 

@@ -36,6 +36,15 @@ void ForEachPiece(const LoraShrinkArgs& args, const Visit& visit) {
   }
 }
 
+// The tiles that `next` reads, unless they are the same as those of `piece`.
+TileFetcher FetcherFor(const LoraShrinkArgs& args, const ShrinkPiece& piece,
+                       const ShrinkPiece& next) {
+  const int64_t rank_blocks = CeilDiv(next.entry->rank, kTileRanks);
+  if (next.entry == piece.entry || next.block_end - next.block_begin < rank_blocks) return {};
+  return {args.pool, next.slot->cells, next.entry->a_tile,
+          MatrixTiles(args.x.cols, next.entry->rank)};
+}
+
 void ShrinkCpu(const LoraShrinkArgs& args, ComputePool& pool) {
   int64_t total = 0;
   ForEachPiece(args, [&](const ShrinkPiece& piece) {
@@ -45,12 +54,16 @@ void ShrinkCpu(const LoraShrinkArgs& args, ComputePool& pool) {
   const auto run = args.pool.dtype == DType::kBf16 ? ShrinkPieceBf16 : ShrinkPieceF32;
   const auto work = [&](int worker, int num_workers) {
     WorkShare share(total, worker, num_workers);
+    ShrinkPiece held;  // waits until its successor is known
     ForEachPiece(args, [&](ShrinkPiece piece) {
       const auto range = share.Take(piece.block_end, BlockCost(args.x.cols, piece.num_rows));
       piece.block_begin = range.begin;
       piece.block_end = range.end;
-      if (range.begin < range.end) run(args, piece);
+      if (range.begin >= range.end) return;
+      if (held.entry != nullptr) run(args, held, FetcherFor(args, held, piece));
+      held = piece;
     });
+    if (held.entry != nullptr) run(args, held, TileFetcher());
   };
   if (total < kMinSharedTiles) {
     work(0, 1);

@@ -11,13 +11,14 @@
 namespace chorus::kernels {
 
 struct LoraShrinkArgs {
-  TensorView x;                          // [rows, inputs] the pool's type
-  std::span<const LoraSegment> segments; // disjoint, ascending first_row
+  TensorView x;                           // [rows, inputs] the pool's type
+  std::span<const LoraSegment> segments;  // disjoint, ascending first_row
   const LoraSlotTable* slots = nullptr;
   PoolView pool;
   int layer = 0;
   LoraSite site;
-  TensorView xa;  // [rows, >= max SiteRanks] f32; columns [0, SiteRanks) of segment rows overwritten
+  TensorView
+      xa;  // [rows, >= max SiteRanks] f32; columns [0, SiteRanks) of segment rows overwritten
 };
 
 // The sum over inputs runs in an order fixed by the width alone (the law of the mixed batch).

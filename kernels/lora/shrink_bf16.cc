@@ -38,7 +38,7 @@ CHORUS_TARGET_BF16 inline __m512 Dot(__m512 sum, __m512i x, __m512i w) {
 // kBlocks · kRows <= 3, so that the sums stay in registers.
 template <int kBlocks, int kRows>
 CHORUS_TARGET_BF16 void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece& piece,
-                                   int64_t row, int64_t block) {
+                                   int64_t row, int64_t block, TileFetcher& next) {
   const int64_t rank_blocks = CeilDiv(piece.entry->rank, kTileRanks);
   TileCursor cursors[kBlocks];
 #pragma GCC unroll 16
@@ -72,6 +72,7 @@ CHORUS_TARGET_BF16 void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece
         for (int r = 0; r < kRows; ++r) sums[b][r][k] = Dot(sums[b][r][k], values[r], weights);
       }
       cursors[b].Advance(rank_blocks);
+      next.Fetch();
     }
   }
 #pragma GCC unroll 16
@@ -86,14 +87,14 @@ CHORUS_TARGET_BF16 void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece
 
 }  // namespace
 
-void ShrinkPieceBf16(const LoraShrinkArgs& args, const ShrinkPiece& piece) {
+void ShrinkPieceBf16(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileFetcher next) {
   if (piece.num_rows == 1) {
     for (int64_t block = piece.block_begin; block < piece.block_end;) {
       const int64_t blocks = std::min<int64_t>(3, piece.block_end - block);
       const auto run = blocks == 3   ? ShrinkRows<3, 1>
                        : blocks == 2 ? ShrinkRows<2, 1>
                                      : ShrinkRows<1, 1>;
-      run(args, piece, piece.first_row, block);
+      run(args, piece, piece.first_row, block, next);
       block += blocks;
     }
     return;
@@ -104,7 +105,7 @@ void ShrinkPieceBf16(const LoraShrinkArgs& args, const ShrinkPiece& piece) {
       const auto run = rows == 3   ? ShrinkRows<1, 3>
                        : rows == 2 ? ShrinkRows<1, 2>
                                    : ShrinkRows<1, 1>;
-      run(args, piece, piece.first_row + row, block);
+      run(args, piece, piece.first_row + row, block, next);
       row += rows;
     }
   }
@@ -112,7 +113,7 @@ void ShrinkPieceBf16(const LoraShrinkArgs& args, const ShrinkPiece& piece) {
 
 #else
 
-void ShrinkPieceBf16(const LoraShrinkArgs&, const ShrinkPiece&) {
+void ShrinkPieceBf16(const LoraShrinkArgs&, const ShrinkPiece&, TileFetcher) {
   CHORUS_CHECK(!"reached only where CpuHasBf16()");
 }
 

@@ -4,6 +4,7 @@
 
 #include "kernels/device/compute_pool.h"
 #include "kernels/lora/shrink.h"
+#include "kernels/lora/tile_cursor.h"
 
 namespace chorus::kernels {
 
@@ -21,9 +22,10 @@ struct ShrinkPiece {
   int64_t xa_column = 0;  // of the module's rank 0
 };
 
-void ShrinkPieceF32(const LoraShrinkArgs& args, const ShrinkPiece& piece);
+// `next` is what to ask for meanwhile.
+void ShrinkPieceF32(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileFetcher next);
 // REQUIRES: CpuHasBf16().
-void ShrinkPieceBf16(const LoraShrinkArgs& args, const ShrinkPiece& piece);
+void ShrinkPieceBf16(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileFetcher next);
 
 }  // namespace chorus::kernels
 

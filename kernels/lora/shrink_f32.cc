@@ -37,7 +37,8 @@ HWY_INLINE void AddTile(const float* HWY_RESTRICT tile, const float* HWY_RESTRIC
 }
 
 template <int kRows>
-void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece& piece, int64_t row, int64_t block) {
+void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece& piece, int64_t row, int64_t block,
+                TileFetcher& next) {
   const int64_t rank_blocks = CeilDiv(piece.entry->rank, kTileRanks);
   TileCursor cursor(args.pool, piece.slot->cells, piece.entry->a_tile + block);
   hn::Vec<F32Tag> sums[kRows][kTileRanks];
@@ -48,6 +49,7 @@ void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece& piece, int64_t ro
   const int64_t tail = args.x.cols % kTileWidth;
   for (int64_t i = 0; i < args.x.cols - tail; i += kTileWidth) {
     AddTile<kRows>(cursor.Get<float>(), x + i, args.x.stride, sums);
+    next.Fetch();
     cursor.Advance(rank_blocks);
   }
   if (tail > 0) {
@@ -66,13 +68,13 @@ void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece& piece, int64_t ro
   });
 }
 
-void ShrinkF32(const LoraShrinkArgs& args, const ShrinkPiece& piece) {
+void ShrinkF32(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileFetcher next) {
   for (int64_t block = piece.block_begin; block < piece.block_end; ++block) {
     int64_t row = piece.first_row;
     const int64_t end = piece.first_row + piece.num_rows;
-    for (; row + 3 <= end; row += 3) ShrinkRows<3>(args, piece, row, block);
-    if (row + 2 == end) ShrinkRows<2>(args, piece, row, block);
-    if (row + 1 == end) ShrinkRows<1>(args, piece, row, block);
+    for (; row + 3 <= end; row += 3) ShrinkRows<3>(args, piece, row, block, next);
+    if (row + 2 == end) ShrinkRows<2>(args, piece, row, block, next);
+    if (row + 1 == end) ShrinkRows<1>(args, piece, row, block, next);
   }
 }
 
@@ -85,8 +87,8 @@ namespace chorus::kernels {
 
 HWY_EXPORT(ShrinkF32);
 
-void ShrinkPieceF32(const LoraShrinkArgs& args, const ShrinkPiece& piece) {
-  HWY_DYNAMIC_DISPATCH(ShrinkF32)(args, piece);
+void ShrinkPieceF32(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileFetcher next) {
+  HWY_DYNAMIC_DISPATCH(ShrinkF32)(args, piece, next);
 }
 
 }  // namespace chorus::kernels

@@ -17,17 +17,17 @@ constexpr int kNumLoraModules = 7;
 // Modules of one site share their input x; their outputs are column ranges of one tensor.
 struct LoraSite {
   int num_modules = 0;
-  int modules[3] = {};         // LoraModule
-  int64_t y_column[3] = {};    // first output column of each
-  int64_t y_width[3] = {};     // output columns of each
+  int modules[3] = {};       // LoraModule
+  int64_t y_column[3] = {};  // first output column of each
+  int64_t y_width[3] = {};   // output columns of each
 };
 
 struct LoraModuleEntry {
-  int32_t rank = 0;            // 0: the adapter leaves this module alone
-  float scale = 0.0f;          // alpha / rank, or alpha / sqrt(rank)
-  int32_t a_tile = 0;          // first tile of A, in the adapter's fill order
-  int32_t b_tile = 0;          // first tile of B
-  int32_t bias_tile = -1;      // first tile of lora_B.bias, -1 without
+  int32_t rank = 0;        // 0: the adapter leaves this module alone
+  float scale = 0.0f;      // alpha / rank, or alpha / sqrt(rank)
+  int32_t a_tile = 0;      // first tile of A, in the adapter's fill order
+  int32_t b_tile = 0;      // first tile of B
+  int32_t bias_tile = -1;  // first tile of lora_B.bias, -1 without
 };
 
 struct LoraSlot {

@@ -52,6 +52,30 @@ class TileCursor {
   const std::byte* address_ = nullptr;
 };
 
+// Asks for the tiles of the next piece of work while this one computes: cells lie anywhere in the
+// pool, and one row per adapter is too little work to hide that the processor cannot guess them.
+class TileFetcher {
+ public:
+  // Asks for nothing.
+  TileFetcher() = default;
+  TileFetcher(const PoolView& pool, const std::vector<int32_t>& cells, int64_t tile, int64_t tiles)
+      : cursor_(pool, cells, tile), left_(tiles), tile_bytes_(TileBytes(pool.dtype)) {}
+
+  // Asks for one more tile.
+  void Fetch() {
+    if (left_ == 0) return;
+    const auto* const tile = cursor_.Get<std::byte>();
+    for (int64_t i = 0; i < tile_bytes_; i += 64) __builtin_prefetch(tile + i);
+    cursor_.Advance(1);
+    --left_;
+  }
+
+ private:
+  TileCursor cursor_;
+  int64_t left_ = 0;
+  int64_t tile_bytes_ = 0;
+};
+
 }  // namespace chorus::kernels
 
 #endif  // CHORUS_KERNELS_LORA_TILE_CURSOR_H_
