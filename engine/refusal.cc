@@ -1,6 +1,6 @@
 #include "engine/refusal.h"
 
-#include <utility>
+#include <iterator>
 #include <vector>
 
 #include "absl/strings/cord.h"
@@ -15,7 +15,7 @@ namespace {
 
 constexpr char kPayload[] = "chorus.v1.refusal";
 
-constexpr std::pair<Reason, std::string_view> kNames[] = {
+constexpr ReasonEntry kReasons[] = {
     {Reason::kUnspecified, "UNSPECIFIED"},
     {Reason::kModelEmpty, "MODEL_EMPTY"},
     {Reason::kAdapterNotFound, "ADAPTER_NOT_FOUND"},
@@ -30,12 +30,16 @@ constexpr std::pair<Reason, std::string_view> kNames[] = {
     {Reason::kChatUnavailable, "CHAT_UNAVAILABLE"},
     {Reason::kChatInvalid, "CHAT_INVALID"},
     {Reason::kConflictingFields, "CONFLICTING_FIELDS"},
+    {Reason::kJsonInvalid, "JSON_INVALID"},
     {Reason::kQueueFull, "QUEUE_FULL"},
     {Reason::kPoolTooSmall, "POOL_TOO_SMALL"},
     {Reason::kDraining, "DRAINING"},
     {Reason::kPinBudget, "PIN_BUDGET"},
     {Reason::kTooManyUploads, "TOO_MANY_UPLOADS"},
     {Reason::kEngineFailed, "ENGINE_FAILED"},
+    {Reason::kSlowReader, "SLOW_READER"},
+    {Reason::kTimedOut, "TIMED_OUT"},
+    {Reason::kInternal, "INTERNAL"},
     {Reason::kNameInvalid, "NAME_INVALID"},
     {Reason::kVersionMismatch, "VERSION_MISMATCH"},
     {Reason::kAlreadyExists, "ALREADY_EXISTS"},
@@ -60,14 +64,29 @@ constexpr std::pair<Reason, std::string_view> kNames[] = {
     {Reason::kAdapterRank, "ADAPTER_RANK"},
     {Reason::kAdapterTarget, "ADAPTER_TARGET"},
     {Reason::kAdapterTooLarge, "ADAPTER_TOO_LARGE"},
+    {Reason::kAdapterConflict, "ADAPTER_CONFLICT"},
+    {Reason::kAdapterPattern, "ADAPTER_PATTERN"},
+    {Reason::kAdapterBaseChanging, "ADAPTER_BASE_CHANGING"},
+    {Reason::kAdapterScale, "ADAPTER_SCALE"},
     {Reason::kModelUnsupported, "MODEL_UNSUPPORTED"},
+    {Reason::kModelFileInvalid, "MODEL_FILE_INVALID"},
 };
+
+constexpr bool Ascending() {
+  for (size_t i = 1; i < std::size(kReasons); ++i) {
+    if (kReasons[i - 1].reason >= kReasons[i].reason) return false;
+  }
+  return true;
+}
+static_assert(Ascending(), "every number once, in order");
 
 }  // namespace
 
+std::span<const ReasonEntry> AllReasons() { return kReasons; }
+
 std::string_view ReasonName(Reason reason) {
-  for (const auto& [value, name] : kNames) {
-    if (value == reason) return name;
+  for (const ReasonEntry& entry : kReasons) {
+    if (entry.reason == reason) return entry.name;
   }
   return "UNSPECIFIED";
 }
@@ -79,7 +98,7 @@ absl::Status MakeRefusal(absl::StatusCode code, Refusal refusal) {
     absl::StrAppend(&message, refusal.expected.empty() ? ": " : ", got ", refusal.got);
   }
   absl::Status status(code, message);
-  std::string payload = absl::StrCat(static_cast<int>(refusal.reason));
+  std::string payload = absl::StrCat(static_cast<int>(refusal.reason), ",", refusal.retry_after_ms);
   for (const std::string& part : {refusal.object, refusal.expected, refusal.got}) {
     absl::StrAppend(&payload, ",", absl::BytesToHexString(part));
   }
@@ -92,9 +111,14 @@ std::optional<Refusal> RefusalOf(const absl::Status& status) {
   if (!payload.has_value()) return std::nullopt;
   const std::vector<std::string> parts = absl::StrSplit(std::string(*payload), ',');
   int number = 0;
-  if (parts.size() != 4 || !absl::SimpleAtoi(parts[0], &number)) return std::nullopt;
-  return Refusal{static_cast<Reason>(number), absl::HexStringToBytes(parts[1]),
-                 absl::HexStringToBytes(parts[2]), absl::HexStringToBytes(parts[3])};
+  int64_t retry_after_ms = 0;
+  if (parts.size() != 5 || !absl::SimpleAtoi(parts[0], &number) ||
+      !absl::SimpleAtoi(parts[1], &retry_after_ms)) {
+    return std::nullopt;
+  }
+  return Refusal{static_cast<Reason>(number), absl::HexStringToBytes(parts[2]),
+                 absl::HexStringToBytes(parts[3]), absl::HexStringToBytes(parts[4]),
+                 retry_after_ms};
 }
 
 std::string Quoted(std::string_view text) {

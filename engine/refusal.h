@@ -4,9 +4,12 @@
 #ifndef CHORUS_ENGINE_REFUSAL_H_
 #define CHORUS_ENGINE_REFUSAL_H_
 
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 
@@ -29,6 +32,7 @@ enum class Reason : int {
   kChatUnavailable = 11,
   kChatInvalid = 12,
   kConflictingFields = 13,
+  kJsonInvalid = 14,
   // Overload and lifecycle
   kQueueFull = 20,
   kPoolTooSmall = 21,
@@ -36,6 +40,9 @@ enum class Reason : int {
   kPinBudget = 23,
   kTooManyUploads = 24,
   kEngineFailed = 25,
+  kSlowReader = 26,
+  kTimedOut = 26,
+  kInternal = 27,
   // Uploads and the store
   kNameInvalid = 40,
   kVersionMismatch = 41,
@@ -62,18 +69,32 @@ enum class Reason : int {
   kAdapterRank = 70,
   kAdapterTarget = 71,
   kAdapterTooLarge = 72,
-  // Models, at start
+  kAdapterConflict = 73,
+  kAdapterPattern = 74,
+  kAdapterBaseChanging = 75,
+  kAdapterScale = 76,
+  // The served model's own files, at start
   kModelUnsupported = 90,
+  kModelFileInvalid = 91,
 };
 
-// "ADAPTER_TENSOR_SHAPE"
+struct ReasonEntry {
+  Reason reason;
+  std::string_view name;
+};
+
+// The one table of all reasons, in ascending order.
+std::span<const ReasonEntry> AllReasons();
+
+// "ADAPTER_TENSOR_SHAPE"; "UNSPECIFIED" for a number that is not in the table.
 std::string_view ReasonName(Reason reason);
 
 struct Refusal {
   Reason reason = Reason::kUnspecified;
-  std::string object;    // "adapter_config.json: r"
-  std::string expected;  // "an integer from 1 to 256"
-  std::string got;       // "8.5"
+  std::string object;          // "adapter_config.json: r"
+  std::string expected;        // "an integer from 1 to 256"
+  std::string got;             // "8.5"
+  int64_t retry_after_ms = 0;  // a hint, 0 for none
 };
 
 // A Status that reads "OBJECT: expected EXPECTED, got GOT" (the parts that are not empty).

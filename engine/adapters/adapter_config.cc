@@ -1,12 +1,10 @@
 #include "engine/adapters/adapter_config.h"
 
-#include <re2/re2.h>
-
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <iterator>
+#include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/json/strict_json.h"
@@ -17,62 +15,90 @@
 namespace chorus::engine {
 namespace {
 
-constexpr char kFile[] = "adapter_config.json";
-constexpr size_t kMaxPatterns = 4096;
-constexpr size_t kMaxPatternBytes = 512;
+constexpr JsonLimits kJsonLimits = {.max_bytes = size_t{1} << 20,
+                                    .max_depth = 16,
+                                    .max_values = 20000,
+                                    .reason = Reason::kAdapterConfigInvalid};
 constexpr double kMaxAlpha = 1e6;
+constexpr size_t kMaxNameBytes = 4096;
+constexpr int64_t kMaxLayer = 1 << 20;
 
-// Read below.
-constexpr std::string_view kRead[] = {
-    "peft_type",      "task_type",         "r",
-    "lora_alpha",     "use_rslora",        "lora_bias",
-    "rank_pattern",   "alpha_pattern",     "bias",
-    "target_modules", "exclude_modules",   "layers_to_transform",
-    "layers_pattern", "init_lora_weights", "base_model_name_or_path"};
+enum class Rule {
+  kRead,          // honoured, below
+  kIgnored,       // of training or of bookkeeping: nothing that is computed depends on it
+  kRefusedIfSet,  // changes the mathematics when truthy, and is not supported
+  kRefusedIfHere  // likewise, and PEFT takes even {} for "yes"
+};
 
-// Of training, or without meaning for what is computed.
-constexpr std::string_view kIgnored[] = {
-    "lora_dropout",      "inference_mode",     "peft_version",  "revision",
-    "runtime_config",    "megatron_core",      "eva_config",    "corda_config",
-    "lora_ga_config",    "loftq_config",       "velora_config", "monteclora_config",
-    "qalora_group_size", "ensure_weight_tying"};
+struct Field {
+  std::string_view name;
+  Rule rule;
+  std::string_view what = "";  // of a refused one
+};
 
-// Would change the mathematics, and are not served (yet).
-constexpr std::pair<std::string_view, std::string_view> kUnsupported[] = {
-    {"use_dora", "DoRA is not supported"},
-    {"alora_invocation_tokens", "activated LoRA is not supported"},
-    {"modules_to_save", "replaced modules are not supported"},
-    {"trainable_token_indices", "trainable tokens are not supported"},
-    {"layer_replication", "replicated layers are not supported"},
-    {"target_parameters", "LoRA on bare parameters is not supported"},
-    {"fan_in_fan_out", "transposed base weights are not supported"},
-    {"use_qalora", "QALoRA is not supported"},
-    {"use_bdlora", "block-diagonal LoRA is not supported"},
-    {"kasa_config", "KaSA changes the base model and is not supported"},
-    {"arrow_config", "Arrow routing is not supported"},
-    {"megatron_config", "Megatron modules are not supported"},
-    {"auto_mapping", "custom modules are not supported"}};
-
-constexpr std::string_view kPlainInits[] = {"gaussian", "eva", "orthogonal", "mica"};
-
-bool Contains(std::span<const std::string_view> names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
+// Every field that PEFT 0.21 writes or once wrote. PEFT fills in auto_mapping and megatron_core for
+// ordinary adapters too; they only name Python modules, which nobody here looks at.
+constexpr Field kFields[] = {
+    {"alora_invocation_tokens", Rule::kRefusedIfSet, "activated LoRA"},
+    {"alpha_pattern", Rule::kRead},
+    {"arrow_config", Rule::kRefusedIfHere, "Arrow routing over other adapters"},
+    {"auto_mapping", Rule::kIgnored},
+    {"base_model_name_or_path", Rule::kRead},
+    {"bias", Rule::kRead},
+    {"corda_config", Rule::kIgnored},
+    {"ensure_weight_tying", Rule::kIgnored},
+    {"eva_config", Rule::kIgnored},
+    {"exclude_modules", Rule::kRead},
+    {"fan_in_fan_out", Rule::kRefusedIfSet, "transposed base weights"},
+    {"inference_mode", Rule::kIgnored},
+    {"init_lora_weights", Rule::kRead},
+    {"kasa_config", Rule::kRefusedIfHere, "KaSA, which changes the base model"},
+    {"layer_replication", Rule::kRefusedIfSet, "replicated layers"},
+    {"layers_pattern", Rule::kRead},
+    {"layers_to_transform", Rule::kRead},
+    {"loftq_config", Rule::kIgnored},
+    {"lora_alpha", Rule::kRead},
+    {"lora_bias", Rule::kRead},
+    {"lora_dropout", Rule::kIgnored},
+    {"lora_ga_config", Rule::kIgnored},
+    {"megatron_config", Rule::kRefusedIfSet, "Megatron's own modules"},
+    {"megatron_core", Rule::kIgnored},
+    {"modules_to_save", Rule::kRefusedIfSet, "whole modules beside LoRA"},
+    {"monteclora_config", Rule::kIgnored},
+    {"peft_type", Rule::kRead},
+    {"peft_version", Rule::kIgnored},
+    {"qalora_group_size", Rule::kIgnored},
+    {"r", Rule::kRead},
+    {"rank_pattern", Rule::kRead},
+    {"revision", Rule::kIgnored},
+    {"runtime_config", Rule::kIgnored},
+    {"target_modules", Rule::kRead},
+    {"target_parameters", Rule::kRefusedIfSet, "LoRA on bare parameters"},
+    {"task_type", Rule::kRead},
+    {"trainable_token_indices", Rule::kRefusedIfSet, "trainable tokens"},
+    {"use_bdlora", Rule::kRefusedIfHere, "block-diagonal LoRA"},
+    {"use_dora", Rule::kRefusedIfSet, "DoRA"},
+    {"use_qalora", Rule::kRefusedIfSet, "QALoRA"},
+    {"use_rslora", Rule::kRead},
+    {"velora_config", Rule::kIgnored},
+};
 
 absl::Status CheckFields(const JsonValue& config) {
-  for (const auto& [key, json] : config.json().items()) {
-    const JsonValue value = config[key];
-    for (const auto& [name, why] : kUnsupported) {
-      if (key == name && value.truthy()) {
-        return Refuse(Reason::kAdapterUnsupportedField, value.place(), "", std::string(why));
-      }
+  for (const auto& [name, value] : config.Members()) {
+    const auto* const field =
+        std::find_if(std::begin(kFields), std::end(kFields),
+                     [&name = name](const Field& field) { return field.name == name; });
+    if (field == std::end(kFields)) {
+      if (!value.truthy()) continue;
+      return Refuse(Reason::kAdapterUnknownField, value.place(),
+                    "no field that this server does not know, or null", value.Shown());
     }
-    const bool known = Contains(kRead, key) || Contains(kIgnored, key) ||
-                       std::any_of(std::begin(kUnsupported), std::end(kUnsupported),
-                                   [&key = key](const auto& field) { return field.first == key; });
-    if (!known && value.truthy()) {
-      return Refuse(Reason::kAdapterUnknownField, absl::StrCat(kFile, ": ", Quoted(key)),
-                    "a field this server knows, or null", value.Shown());
+    const bool off = value.absent() || (value.is_bool() && !value.truthy());
+    if ((field->rule == Rule::kRefusedIfSet && value.truthy()) ||
+        (field->rule == Rule::kRefusedIfHere && !off)) {
+      return Refuse(
+          Reason::kAdapterUnsupportedField, value.place(), "null or false",
+          absl::StrCat(value.Shown(), " (", std::string(field->what), " is not supported)"));
     }
   }
   return absl::OkStatus();
@@ -90,107 +116,99 @@ absl::Status CheckKind(const JsonValue& config) {
   }
   const JsonValue bias = config["bias"];
   if (!bias.absent() && bias.json() != "none") {
-    return Refuse(Reason::kAdapterUnsupportedField, bias.place(), "\"none\"", bias.Shown());
-  }
-  const JsonValue init = config["init_lora_weights"];
-  const bool plain = init.absent() || init.is_bool() ||
-                     (init.is_string() && Contains(kPlainInits, init.json().get<std::string>()));
-  if (!plain) {
-    return Refuse(Reason::kAdapterUnsupportedField, init.place(),
-                  "an initialisation that leaves the base model as it is (convert the adapter with "
-                  "save_pretrained(path_initial_model_for_weight_conversion=…))",
-                  init.Shown());
+    return Refuse(Reason::kAdapterUnsupportedField, bias.place(),
+                  "\"none\" (trained biases of the base model are not supported)", bias.Shown());
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<PathPattern> CompilePattern(const std::string& place, const std::string& pattern) {
-  if (pattern.size() > kMaxPatternBytes) {
-    return Refuse(Reason::kAdapterConfigInvalid, place,
-                  absl::StrCat("a pattern of at most ", kMaxPatternBytes, " bytes"),
-                  absl::StrCat(pattern.size()));
+// Initialisations after which A and B are relative to the base model as it is. Under PiSSA, OLoRA,
+// CorDA, LoftQ and LoRA-GA they are relative to one that training changed.
+absl::Status CheckInit(const JsonValue& config) {
+  const JsonValue init = config["init_lora_weights"];
+  if (init.absent() || init.is_bool()) return absl::OkStatus();
+  CHORUS_ASSIGN_OR_RETURN(const std::string name, init.String());
+  for (const char* plain : {"gaussian", "eva", "orthogonal", "mica"}) {
+    if (absl::EqualsIgnoreCase(name, plain)) return absl::OkStatus();
   }
-  re2::RE2::Options options;
-  options.set_log_errors(false);
-  options.set_max_mem(int64_t{1} << 20);
-  auto compiled = std::make_shared<const re2::RE2>(pattern, options);
-  if (!compiled->ok()) {
-    return Refuse(Reason::kAdapterConfigInvalid, place,
-                  "a regular expression without look-around or back-references (or a list)",
-                  Quoted(compiled->error()));
-  }
-  return compiled;
+  return Refuse(Reason::kAdapterBaseChanging, init.place(),
+                "an initialisation that leaves the base model as it is (convert the adapter with "
+                "save_pretrained(path_initial_model_for_weight_conversion=...))",
+                init.Shown());
 }
 
-template <class Value, class Read>
-absl::StatusOr<std::vector<std::pair<PathPattern, Value>>> ReadPatterns(const JsonValue& patterns,
-                                                                        const Read& read) {
-  std::vector<std::pair<PathPattern, Value>> result;
-  if (patterns.absent()) return result;
-  if (!patterns.is_object() || patterns.json().size() > kMaxPatterns) {
-    return Refuse(Reason::kAdapterConfigInvalid, patterns.place(),
-                  absl::StrCat("an object of at most ", kMaxPatterns, " patterns"),
-                  patterns.Shown());
+absl::Status CheckContradictions(const JsonValue& config, const AdapterConfig& parsed) {
+  const auto conflict = [](const JsonValue& field, std::string expected) {
+    return Refuse(Reason::kAdapterConflict, field.place(), std::move(expected), field.Shown());
+  };
+  const JsonValue init = config["init_lora_weights"];
+  if (parsed.lora_bias && init.is_string()) {
+    return conflict(init, "true or false, because lora_bias is true");
   }
-  for (const auto& [key, json] : patterns.json().items()) {
-    const JsonValue value = patterns[key];
-    CHORUS_ASSIGN_OR_RETURN(PathPattern pattern,
-                            CompilePattern(value.place(), absl::StrCat("(.*\\.)?(", key, ")")));
-    CHORUS_ASSIGN_OR_RETURN(const Value read_value, read(value));
-    result.emplace_back(std::move(pattern), read_value);
+  const bool string_targets = parsed.targets.all_linear || parsed.targets.regex.has_value();
+  for (const char* name : {"layers_to_transform", "layers_pattern"}) {
+    if (string_targets && !config[name].absent()) {
+      return conflict(config[name], "null, because target_modules is a string");
+    }
   }
-  return result;
+  if (!parsed.layers_pattern.empty() && config["layers_to_transform"].absent()) {
+    return conflict(config["layers_pattern"], "null, because layers_to_transform is null");
+  }
+  const bool mica = init.is_string() && absl::EqualsIgnoreCase(*init.String(), "mica");
+  const int variants = int{mica} + int{!config["velora_config"].absent()} +
+                       int{!config["monteclora_config"].absent()};
+  if (variants > 1) {
+    return Refuse(Reason::kAdapterConflict, kAdapterConfigFile,
+                  "one of velora_config, monteclora_config and init_lora_weights \"mica\"",
+                  absl::StrCat(variants));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ModuleSelection> ReadSelection(const JsonValue& value) {
   ModuleSelection selection;
-  if (value.is_string()) {
-    const std::string text = value.json().get<std::string>();
-    if (absl::EqualsIgnoreCase(text, "all-linear")) {
-      selection.all_linear = true;
-    } else {
-      CHORUS_ASSIGN_OR_RETURN(selection.regex, CompilePattern(value.place(), text));
-    }
+  if (!value.is_string()) {
+    CHORUS_ASSIGN_OR_RETURN(selection.names, value.Strings(kMaxPatterns, kMaxPatternBytes));
     return selection;
   }
-  if (!value.is_array() || value.json().size() > kMaxPatterns) {
-    return Refuse(Reason::kAdapterConfigInvalid, value.place(), "a string or a list of strings",
-                  value.Shown());
-  }
-  for (const Json& name : value.json()) {
-    if (!name.is_string()) {
-      return Refuse(Reason::kAdapterConfigInvalid, value.place(), "a list of strings",
-                    value.Shown());
-    }
-    selection.names.push_back(name.get<std::string>());
+  CHORUS_ASSIGN_OR_RETURN(std::string text, value.String(kMaxPatternBytes));
+  if (absl::EqualsIgnoreCase(text, "all-linear")) {
+    selection.all_linear = true;
+  } else {
+    selection.regex = std::move(text);
   }
   return selection;
 }
 
-absl::Status ReadLayers(const JsonValue& config, AdapterConfig* result) {
-  const JsonValue layers = config["layers_to_transform"];
-  const JsonValue pattern = config["layers_pattern"];
-  if (pattern.truthy()) {
-    const Json& json = pattern.json();
-    if (json != "layers" && json != Json::array({"layers"})) {
-      return Refuse(Reason::kAdapterTarget, pattern.place(), "\"layers\"", pattern.Shown());
+absl::Status ReadTargets(const JsonValue& config, AdapterConfig* result) {
+  if (config["target_modules"].absent()) {
+    result->targets.names = {"q_proj", "v_proj"};  // PEFT's default for these architectures
+  } else {
+    CHORUS_ASSIGN_OR_RETURN(result->targets, ReadSelection(config["target_modules"]));
+  }
+  const JsonValue excluded = config["exclude_modules"];
+  if (excluded.truthy()) {
+    CHORUS_ASSIGN_OR_RETURN(result->excluded, ReadSelection(excluded));
+    if (result->excluded->all_linear) {  // a word of target_modules alone
+      result->excluded = ModuleSelection{.regex = *excluded.String()};
     }
   }
-  if (layers.absent()) return absl::OkStatus();
-  if (result->targets.regex != nullptr || result->targets.all_linear) {
-    return Refuse(Reason::kAdapterConfigInvalid, layers.place(),
-                  "null, because target_modules is a string", layers.Shown());
+  const JsonValue layers = config["layers_to_transform"];
+  if (layers.is_array()) {
+    for (const JsonValue& element : layers.Elements()) {
+      CHORUS_ASSIGN_OR_RETURN(const int64_t layer, element.Integer(0, kMaxLayer));
+      result->layers_to_transform.push_back(layer);
+    }
+  } else if (!layers.absent()) {
+    CHORUS_ASSIGN_OR_RETURN(const int64_t layer, layers.Integer(0, kMaxLayer));
+    result->layers_to_transform.push_back(layer);
   }
-  std::set<int64_t>& chosen = result->layers_to_transform.emplace();
-  if (!layers.is_array()) {
-    CHORUS_ASSIGN_OR_RETURN(const int64_t layer, layers.Integer(0, 1 << 20));
-    chosen.insert(layer);
-    return absl::OkStatus();
-  }
-  for (const Json& json : layers.json()) {
-    CHORUS_ASSIGN_OR_RETURN(const int64_t layer,
-                            JsonValue(&json, layers.place()).Integer(0, 1 << 20));
-    chosen.insert(layer);
+  const JsonValue pattern = config["layers_pattern"];
+  if (pattern.is_string() && pattern.truthy()) {
+    CHORUS_ASSIGN_OR_RETURN(std::string text, pattern.String(kMaxPatternBytes));
+    result->layers_pattern.push_back(std::move(text));
+  } else if (pattern.truthy()) {
+    CHORUS_ASSIGN_OR_RETURN(result->layers_pattern, pattern.Strings(16, kMaxPatternBytes));
   }
   return absl::OkStatus();
 }
@@ -198,18 +216,37 @@ absl::Status ReadLayers(const JsonValue& config, AdapterConfig* result) {
 absl::StatusOr<double> ReadAlpha(const JsonValue& value) {
   CHORUS_ASSIGN_OR_RETURN(const double alpha, value.Number());
   if (std::abs(alpha) > kMaxAlpha) {
-    return Refuse(Reason::kAdapterConfigInvalid, value.place(),
-                  absl::StrCat("at most ", kMaxAlpha, " in size"), value.Shown());
+    return Refuse(Reason::kAdapterScale, value.place(), "a size of at most 1e6", value.Shown());
   }
   return alpha;
 }
 
 absl::StatusOr<int32_t> ReadRank(const JsonValue& value) {
-  CHORUS_ASSIGN_OR_RETURN(const int64_t rank, value.Integer(1, kernels::kMaxLoraRank));
-  return static_cast<int32_t>(rank);
+  const absl::StatusOr<int64_t> rank = value.Integer(1, kernels::kMaxLoraRank);
+  if (rank.ok()) return static_cast<int32_t>(*rank);
+  return Refuse(Reason::kAdapterRank, value.place(),
+                absl::StrCat("an integer from 1 to ", kernels::kMaxLoraRank), value.Shown());
 }
 
-absl::Status ReadScalars(const JsonValue& config, AdapterConfig* result) {
+template <class Value>
+absl::Status ReadPatterns(const JsonValue& patterns,
+                          absl::StatusOr<Value> (*read)(const JsonValue&),
+                          PatternTable<Value>* table) {
+  if (patterns.absent()) return absl::OkStatus();
+  if (!patterns.is_object() || patterns.json().size() > kMaxPatterns) {
+    return Refuse(Reason::kAdapterConfigInvalid, patterns.place(),
+                  absl::StrCat("an object of at most ", kMaxPatterns, " patterns"),
+                  patterns.Shown());
+  }
+  for (const auto& [key, value] : patterns.Members()) {
+    CHORUS_ASSIGN_OR_RETURN(const Value read_value, read(value));
+    table->keys.emplace_back(key);
+    table->values.push_back(read_value);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadScaling(const JsonValue& config, AdapterConfig* result) {
   if (!config["r"].absent()) {
     CHORUS_ASSIGN_OR_RETURN(result->r, ReadRank(config["r"]));
   }
@@ -222,71 +259,30 @@ absl::Status ReadScalars(const JsonValue& config, AdapterConfig* result) {
   if (!config["lora_bias"].absent()) {
     CHORUS_ASSIGN_OR_RETURN(result->lora_bias, config["lora_bias"].Bool());
   }
-  if (config["base_model_name_or_path"].is_string()) {
-    result->base_model_name_or_path = config["base_model_name_or_path"].json().get<std::string>();
-  }
-  return absl::OkStatus();
+  CHORUS_RETURN_IF_ERROR(
+      ReadPatterns<int32_t>(config["rank_pattern"], ReadRank, &result->rank_pattern));
+  return ReadPatterns<double>(config["alpha_pattern"], ReadAlpha, &result->alpha_pattern);
 }
 
 }  // namespace
 
-bool Matches(const PathPattern& pattern, const std::string& path) {
-  return re2::RE2::FullMatch(path, *pattern);
-}
-
-bool ModuleSelection::Selects(const std::string& path) const {
-  if (all_linear) return true;
-  if (regex != nullptr) return Matches(regex, path);
-  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-    return path == name || absl::EndsWith(path, absl::StrCat(".", name));
-  });
-}
-
-int32_t AdapterConfig::RankOf(const std::string& path) const {
-  for (const auto& [pattern, rank] : rank_pattern) {
-    if (Matches(pattern, path)) return rank;
-  }
-  return r;
-}
-
-double AdapterConfig::AlphaOf(const std::string& path) const {
-  for (const auto& [pattern, alpha] : alpha_pattern) {
-    if (Matches(pattern, path)) return alpha;
-  }
-  return lora_alpha;
-}
-
-bool AdapterConfig::Targets(const std::string& path, int64_t layer) const {
-  if (layers_to_transform.has_value() && !layers_to_transform->contains(layer)) return false;
-  if (excluded.has_value() && excluded->Selects(path)) return false;
-  return targets.Selects(path);
-}
-
 absl::StatusOr<AdapterConfig> ParseAdapterConfig(std::string_view text) {
-  JsonLimits limits;
-  limits.max_values = 20000;
-  CHORUS_ASSIGN_OR_RETURN(const Json json, ParseStrictJson(text, kFile, limits));
-  const JsonValue config(&json, kFile);
+  CHORUS_ASSIGN_OR_RETURN(const Json json, ParseStrictJson(text, kAdapterConfigFile, kJsonLimits));
+  const JsonValue config(&json, kAdapterConfigFile, Reason::kAdapterConfigInvalid);
   if (!config.is_object()) {
-    return Refuse(Reason::kAdapterConfigInvalid, kFile, "an object", config.Shown());
+    return Refuse(Reason::kAdapterConfigInvalid, kAdapterConfigFile, "an object", config.Shown());
   }
   CHORUS_RETURN_IF_ERROR(CheckKind(config));
   CHORUS_RETURN_IF_ERROR(CheckFields(config));
+  CHORUS_RETURN_IF_ERROR(CheckInit(config));
   AdapterConfig result;
-  CHORUS_RETURN_IF_ERROR(ReadScalars(config, &result));
-  CHORUS_ASSIGN_OR_RETURN(result.rank_pattern,
-                          ReadPatterns<int32_t>(config["rank_pattern"], ReadRank));
-  CHORUS_ASSIGN_OR_RETURN(result.alpha_pattern,
-                          ReadPatterns<double>(config["alpha_pattern"], ReadAlpha));
-  if (config["target_modules"].absent()) {
-    result.targets.names = {"q_proj", "v_proj"};  // PEFT's default for these architectures
-  } else {
-    CHORUS_ASSIGN_OR_RETURN(result.targets, ReadSelection(config["target_modules"]));
+  CHORUS_RETURN_IF_ERROR(ReadScaling(config, &result));
+  CHORUS_RETURN_IF_ERROR(ReadTargets(config, &result));
+  CHORUS_RETURN_IF_ERROR(CheckContradictions(config, result));
+  if (!config["base_model_name_or_path"].absent()) {
+    CHORUS_ASSIGN_OR_RETURN(result.base_model_name_or_path,
+                            config["base_model_name_or_path"].String(kMaxNameBytes));
   }
-  if (config["exclude_modules"].truthy()) {
-    CHORUS_ASSIGN_OR_RETURN(result.excluded, ReadSelection(config["exclude_modules"]));
-  }
-  CHORUS_RETURN_IF_ERROR(ReadLayers(config, &result));
   return result;
 }
 

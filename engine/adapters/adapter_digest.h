@@ -2,35 +2,46 @@
 // because caches, clients and metrics carry its values.
 //
 //   digest  := SHA-256 of  "chorus adapter 1\n" tensor* "\n" modules
-//   tensor  := name "\n" dtype "\n" shape "\n" bytes      in ascending order of name
+//   tensor  := name "\n" dtype "\n" shape "\n" bytes      in ascending order of name, byte by byte
 //   name    := PEFT's name, normalised: "base_model.model." … ".lora_A.weight"
-//   dtype   := "F32" | "F16" | "BF16";  shape := decimal numbers joined by "x"
-//   bytes   := the tensor's data as uploaded
-//   modules := canonical JSON, a list of
-//   {"alpha":A,"bias":false,"module":"…","rank":R,"rslora":false}
-//              per linear in order of (layer, module); A printed as %.17g; no spaces
+//   dtype   := "F32" | "F16" | "BF16"
+//   shape   := decimal numbers joined by "x"
+//   bytes   := the tensor's data as uploaded: as many as dtype and shape say
+//   modules := canonical JSON, a list of  {"alpha":A,"bias":B,"module":M,"rank":R,"rslora":S}
+//              in ascending order of (layer, module): A as C's %.17g prints it, 0 without a sign;
+//              B and S true or false; M "layers.3.self_attn.q_proj"; R decimal; no spaces
 #ifndef CHORUS_ENGINE_ADAPTERS_ADAPTER_DIGEST_H_
 #define CHORUS_ENGINE_ADAPTERS_ADAPTER_DIGEST_H_
 
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "engine/adapters/adapter_spec.h"
-#include "engine/model/byte_source.h"
+#include "engine/adapters/sha256.h"
 
 namespace chorus::engine {
 
-struct DigestTensor {
-  std::string name;
-  std::string dtype;
-  std::vector<uint64_t> shape;
-  uint64_t offset = 0;
-  uint64_t bytes = 0;
-};
+// Computes a digest as the tensors stream by. One thread at a time.
+class DigestBuilder {
+ public:
+  DigestBuilder() { hash_.Add("chorus adapter 1\n"); }
 
-absl::StatusOr<AdapterDigest> ComputeDigest(std::vector<DigestTensor> tensors,
-                                            const AdapterSpec& spec, const ByteSource& file);
+  // Begins a tensor; its data follow in any number of pieces.
+  // REQUIRES: names ascend.
+  void BeginTensor(std::string_view name, std::string_view dtype,
+                   const std::vector<uint64_t>& shape);
+  void AddData(std::span<const std::byte> bytes) { hash_.Add(bytes); }
+  // Call once. REQUIRES: `modules` ascend by (layer, module).
+  AdapterDigest Finish(std::span<const AdapterModule> modules, bool use_rslora);
+
+ private:
+  Sha256 hash_;
+  std::string last_name_;
+};
 
 }  // namespace chorus::engine
 

@@ -47,9 +47,9 @@ std::vector<int32_t> CellsInFillOrder(std::span<const int32_t> ids, int64_t num_
 std::string ImageFingerprint(const ModelConfig& model, Shard shard,
                              const kernels::PoolView& geometry);
 
-// Writes the image of a validated adapter through `append`. InvalidArgument, naming the tensor and
-// the element, for a value that is not finite or overflows in the pool's type; adds to `warnings`
-// when precision is lost.
+// Writes the image of a validated adapter through `append`, one layer at a time. InvalidArgument,
+// naming the tensor and the element, for a value that overflows in the pool's type; a line in
+// `warnings` (which may be null) when precision is lost.
 absl::Status WriteImage(const AdapterSpec& spec, const ByteSource& tensors,
                         const ModelConfig& model, Shard shard, const kernels::PoolView& geometry,
                         absl::FunctionRef<absl::Status(std::span<const std::byte>)> append,
@@ -66,8 +66,9 @@ class ImageReader {
   const AdapterDigest& digest() const { return digest_; }
   int num_layers() const { return static_cast<int>(layout_.layer_tiles_begin.size()) - 1; }
 
-  // Reads the tiles of one layer into their cells and checks their CRC-32C. DataLoss when it does
-  // not fit. REQUIRES: `cells` are the lease's cells in fill order.
+  // Reads the tiles of one layer straight into their cells, in slices of at most 256 KiB, and
+  // checks their CRC-32C. DataLoss when it differs or the file ends. REQUIRES: `cells` are the
+  // lease's cells in fill order, and `pool` is of the geometry that the fingerprint names.
   absl::Status ReadLayer(int layer, std::span<const int32_t> cells,
                          const kernels::PoolView& pool) const;
 
@@ -77,7 +78,8 @@ class ImageReader {
   std::unique_ptr<ByteSource> file_;
   ImageLayout layout_;
   AdapterDigest digest_;
-  uint64_t tiles_offset_ = 0;        // of tile 0 in the file
+  uint64_t tiles_offset_ = 0;  // of tile 0 in the file
+  int64_t tile_bytes_ = 0;
   std::vector<uint32_t> layer_crc_;  // [layers]
 };
 

@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <map>
-#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "engine/adapters/adapter_config.h"
 #include "engine/adapters/adapter_digest.h"
+#include "engine/adapters/module_settings.h"
+#include "engine/adapters/peft_tensors.h"
 #include "engine/adapters/tensor_values.h"
 #include "engine/model/safetensors.h"
 #include "engine/refusal.h"
@@ -22,208 +25,154 @@ namespace {
 using kernels::DType;
 using kernels::LoraModule;
 
-constexpr char kFile[] = "adapter_model.safetensors";
 constexpr double kMaxScale = 1e4;
-constexpr size_t kScanSlice = size_t{1} << 20;
+// |scale| · max|A| · max|B| · rank above this can overflow activations: a warning.
+constexpr double kLargeDelta = 1e4;
+constexpr size_t kSlice = size_t{1} << 20;
 
-enum class Part { kA, kB, kBias };
-
-struct ParsedName {
-  int32_t layer = 0;
-  LoraModule module = kernels::kQ;
-  Part part = Part::kA;
-};
-
-// The tensors that a file has for one linear.
-struct FoundModule {
-  const SafetensorsEntry* a = nullptr;
-  const SafetensorsEntry* b = nullptr;
-  const SafetensorsEntry* bias = nullptr;
-};
-
-using ModuleKey = std::pair<int32_t, LoraModule>;
-
-// The path by which PEFT's patterns know a module.
-std::string PathOf(const ModuleKey& key) {
-  return absl::StrCat("model.layers.", key.first, ".", kLinearNames[key.second]);
-}
-
-// Why a name that the grammar does not know is refused.
-absl::Status UnknownName(const std::string& name) {
-  const std::string object = absl::StrCat(kFile, ": ", Quoted(name));
-  if (absl::StrContains(name, "lora_magnitude_vector")) {
-    return Refuse(Reason::kAdapterUnsupportedKind, object, "", "DoRA is not supported");
-  }
-  if (absl::StrContains(name, "lora_embedding_") || absl::StrContains(name, "embed_tokens")) {
-    return Refuse(Reason::kAdapterUnsupportedKind, object, "",
-                  "LoRA on embeddings, and replaced embeddings, are not supported");
-  }
-  if (absl::StrContains(name, "lm_head")) {
-    return Refuse(Reason::kAdapterUnsupportedKind, object, "",
-                  "LoRA on lm_head, and a replaced lm_head, are not supported");
-  }
-  return Refuse(
-      Reason::kAdapterTensorUnknown, object,
-      "base_model.model.model.layers.N.{self_attn.{q,k,v,o}_proj,mlp.{gate,up,down}_proj}."
-      "{lora_A.weight,lora_B.weight,lora_B.bias}",
-      "a tensor that nothing would use");
-}
-
-std::optional<ParsedName> ParseName(absl::string_view name) {
-  if (!absl::ConsumePrefix(&name, "base_model.model.model.layers.")) return std::nullopt;
-  const size_t dot = name.find('.');
-  if (dot == absl::string_view::npos || dot == 0 || dot > 6) return std::nullopt;
-  ParsedName parsed;
-  // Canonical decimal only: "01" would be a second name for layer 1.
-  if (!absl::SimpleAtoi(name.substr(0, dot), &parsed.layer) ||
-      absl::StrCat(parsed.layer) != name.substr(0, dot)) {
-    return std::nullopt;
-  }
-  name.remove_prefix(dot + 1);
-  if (absl::ConsumeSuffix(&name, ".lora_A.weight")) {
-    parsed.part = Part::kA;
-  } else if (absl::ConsumeSuffix(&name, ".lora_B.weight")) {
-    parsed.part = Part::kB;
-  } else if (absl::ConsumeSuffix(&name, ".lora_B.bias")) {
-    parsed.part = Part::kBias;
-  } else {
-    return std::nullopt;
-  }
-  for (int module = 0; module < kernels::kNumLoraModules; ++module) {
-    if (name == kLinearNames[module]) {
-      parsed.module = static_cast<LoraModule>(module);
-      return parsed;
-    }
-  }
-  return std::nullopt;
-}
-
-absl::StatusOr<DType> TypeOf(const SafetensorsEntry& entry) {
-  if (entry.dtype == "F32") return DType::kF32;
-  if (entry.dtype == "F16") return DType::kF16;
-  if (entry.dtype == "BF16") return DType::kBf16;
-  return Refuse(Reason::kAdapterTensorType, absl::StrCat(kFile, ": ", entry.name),
-                "F32, F16 or BF16", entry.dtype);
-}
-
-absl::StatusOr<std::map<ModuleKey, FoundModule>> GroupByModule(
-    const std::vector<SafetensorsEntry>& entries, const ModelConfig& model) {
-  std::map<ModuleKey, FoundModule> found;
-  for (const SafetensorsEntry& entry : entries) {
-    const std::optional<ParsedName> name = ParseName(entry.name);
-    if (!name.has_value()) return UnknownName(entry.name);
-    if (name->layer < 0 || name->layer >= model.layers) {
-      return Refuse(Reason::kAdapterTensorUnknown, absl::StrCat(kFile, ": ", entry.name),
-                    absl::StrCat("a layer from 0 to ", model.layers - 1),
-                    absl::StrCat(name->layer));
-    }
-    CHORUS_RETURN_IF_ERROR(TypeOf(entry).status());
-    FoundModule& module = found[{name->layer, name->module}];
-    (name->part == Part::kA ? module.a : name->part == Part::kB ? module.b : module.bias) = &entry;
-  }
-  if (found.empty()) {
-    return Refuse(Reason::kAdapterTensorMissing, kFile, "at least one adapted linear", "none");
-  }
-  return found;
-}
+using Shape = std::vector<uint64_t>;
 
 // The file's modules must be exactly those that the config targets.
-absl::Status CheckTargets(const AdapterConfig& config, const ModelConfig& model,
-                          const std::map<ModuleKey, FoundModule>& found) {
-  for (const std::string& name : config.targets.names) {
-    if (name == "lm_head" || name == "embed_tokens" || absl::EndsWith(name, ".embed_tokens")) {
-      return Refuse(Reason::kAdapterUnsupportedKind, "adapter_config.json: target_modules", "",
-                    absl::StrCat("LoRA on ", name, " is not supported"));
+absl::Status CheckTargets(const std::vector<ModuleSettings>& settings, const FoundModules& found) {
+  for (size_t i = 0; i < settings.size(); ++i) {
+    const auto layer = static_cast<int32_t>(i / kernels::kNumLoraModules);
+    const auto module = static_cast<LoraModule>(i % kernels::kNumLoraModules);
+    const bool is_found = found.contains({layer, module});
+    if (settings[i].targeted == is_found) continue;
+    if (is_found) {
+      return Refuse(
+          Reason::kAdapterTarget,
+          absl::StrCat(kAdapterTensorFile, ": ", kLinearNames[module], " of layer ", layer),
+          "only what target_modules and its companions select", "tensors");
     }
-  }
-  for (int32_t layer = 0; layer < model.layers; ++layer) {
-    for (int m = 0; m < kernels::kNumLoraModules; ++m) {
-      const ModuleKey key(layer, static_cast<LoraModule>(m));
-      const std::string path = PathOf(key);
-      const bool wanted = config.Targets(path, layer);
-      if (wanted == found.contains(key)) continue;
-      return Refuse(wanted ? Reason::kAdapterTensorMissing : Reason::kAdapterTarget,
-                    absl::StrCat(kFile, ": ", path),
-                    wanted ? "lora_A and lora_B, because adapter_config.json targets it"
-                           : "nothing, because adapter_config.json does not target it",
-                    wanted ? "nothing" : "tensors");
-    }
+    return Refuse(Reason::kAdapterTensorMissing, LoraTensorText(layer, module, LoraPart::kA),
+                  "a tensor, because adapter_config.json targets it", "none");
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckShape(const SafetensorsEntry& entry, const std::vector<uint64_t>& want) {
-  if (entry.shape == want) return absl::OkStatus();
-  return Refuse(Reason::kAdapterTensorShape, absl::StrCat(kFile, ": ", entry.name), ShapeText(want),
-                ShapeText(entry.shape));
+absl::Status CheckParts(int32_t layer, LoraModule module, const FoundModule& found,
+                        bool lora_bias) {
+  for (const LoraPart part : {LoraPart::kA, LoraPart::kB, LoraPart::kBias}) {
+    const bool wanted = part != LoraPart::kBias || lora_bias;
+    const bool is_found = found[static_cast<size_t>(part)] != nullptr;
+    if (wanted == is_found) continue;
+    return Refuse(wanted ? Reason::kAdapterTensorMissing : Reason::kAdapterTensorUnknown,
+                  LoraTensorText(layer, module, part),
+                  wanted ? "a tensor" : "none, because lora_bias is false",
+                  wanted ? "none" : "a tensor");
+  }
+  return absl::OkStatus();
 }
 
-absl::StatusOr<TensorSpan> SpanOf(const SafetensorsEntry& entry) {
-  CHORUS_ASSIGN_OR_RETURN(const DType dtype, TypeOf(entry));
+// lora_A's and lora_B's own idea of the rank, before shapes are compared in full.
+absl::Status CheckRank(int32_t layer, LoraModule module, const FoundModule& found, int32_t rank) {
+  const Shape& a = found[static_cast<size_t>(LoraPart::kA)]->shape;
+  if (a.size() != 2 || a[0] == static_cast<uint64_t>(rank)) return absl::OkStatus();
+  return Refuse(Reason::kAdapterRank, LoraTensorText(layer, module, LoraPart::kA),
+                absl::StrCat("rank ", rank, ", as adapter_config.json says"),
+                absl::StrCat("rank ", a[0]));
+}
+
+absl::StatusOr<TensorSpan> CheckTensor(const std::string& object, const SafetensorsEntry& entry,
+                                       const Shape& want) {
+  CHORUS_ASSIGN_OR_RETURN(const DType dtype, WeightType(entry));
+  if (entry.shape != want) {
+    return Refuse(Reason::kAdapterTensorShape, object, ShapeText(want), ShapeText(entry.shape));
+  }
   return TensorSpan{dtype, entry.offset, entry.bytes};
 }
 
-absl::StatusOr<AdapterModule> ReadModule(const ModuleKey& key, const FoundModule& found,
-                                         const AdapterConfig& config, const ModelConfig& model) {
-  const std::string path = PathOf(key);
-  for (const auto& [part, entry] : {std::pair("lora_A", found.a), std::pair("lora_B", found.b)}) {
-    if (entry == nullptr) {
-      return Refuse(Reason::kAdapterTensorMissing, absl::StrCat(kFile, ": ", path, ".", part),
-                    "a tensor", "nothing");
-    }
-  }
-  if ((found.bias != nullptr) != config.lora_bias) {
-    return Refuse(config.lora_bias ? Reason::kAdapterTensorMissing : Reason::kAdapterTensorUnknown,
-                  absl::StrCat(kFile, ": ", path, ".lora_B.bias"),
-                  config.lora_bias ? "a tensor, because lora_bias is true"
-                                   : "nothing, because lora_bias is false",
-                  config.lora_bias ? "nothing" : "a tensor");
-  }
-  AdapterModule module;
-  module.layer = key.first;
-  module.module = key.second;
-  module.rank = config.RankOf(path);
-  module.alpha = config.AlphaOf(path);
-  const ModelConfig::LinearShape shape = model.linear(key.second);
-  const auto rank = static_cast<uint64_t>(module.rank);
+absl::Status CheckTensors(const FoundModule& found, const ModelConfig& model, AdapterModule* out) {
+  const ModelConfig::LinearShape shape = model.linear(out->module);
+  const auto rank = static_cast<uint64_t>(out->rank);
   const auto inputs = static_cast<uint64_t>(shape.inputs);
   const auto outputs = static_cast<uint64_t>(shape.outputs);
-  CHORUS_RETURN_IF_ERROR(CheckShape(*found.a, {rank, inputs}));
-  CHORUS_RETURN_IF_ERROR(CheckShape(*found.b, {outputs, rank}));
-  CHORUS_ASSIGN_OR_RETURN(module.a, SpanOf(*found.a));
-  CHORUS_ASSIGN_OR_RETURN(module.b, SpanOf(*found.b));
-  if (found.bias != nullptr) {
-    CHORUS_RETURN_IF_ERROR(CheckShape(*found.bias, {outputs}));
-    CHORUS_ASSIGN_OR_RETURN(module.bias, SpanOf(*found.bias));
-  }
-  // PEFT: lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora (Kalajdzievski, 2023).
-  const double scale =
-      module.alpha / (config.use_rslora ? std::sqrt(static_cast<double>(module.rank))
-                                        : static_cast<double>(module.rank));
-  if (std::abs(scale) > kMaxScale) {
-    return Refuse(Reason::kAdapterConfigInvalid, absl::StrCat("scale of ", path),
-                  absl::StrCat("at most ", kMaxScale, " in size"), absl::StrCat(scale));
-  }
-  module.scale = static_cast<float>(scale);
-  return module;
+  const auto text = [&](LoraPart part) { return LoraTensorText(out->layer, out->module, part); };
+  CHORUS_ASSIGN_OR_RETURN(out->a, CheckTensor(text(LoraPart::kA), *found[0], {rank, inputs}));
+  CHORUS_ASSIGN_OR_RETURN(out->b, CheckTensor(text(LoraPart::kB), *found[1], {outputs, rank}));
+  if (found[2] == nullptr) return absl::OkStatus();
+  CHORUS_ASSIGN_OR_RETURN(out->bias, CheckTensor(text(LoraPart::kBias), *found[2], {outputs}));
+  return absl::OkStatus();
 }
 
-absl::Status CheckFinite(const SafetensorsEntry& entry, const ByteSource& file) {
-  CHORUS_ASSIGN_OR_RETURN(const DType dtype, TypeOf(entry));
-  const auto width = static_cast<uint64_t>(kernels::ByteSize(dtype));
-  std::vector<std::byte> bytes(std::min<uint64_t>(kScanSlice, entry.bytes));
-  std::vector<float> values(bytes.size() / width);
-  for (uint64_t done = 0; done < entry.bytes; done += bytes.size()) {
-    const size_t size = std::min<uint64_t>(bytes.size(), entry.bytes - done);
-    CHORUS_RETURN_IF_ERROR(file.Read(entry.offset + done, std::span(bytes).first(size)));
-    ToFloats(std::span(bytes).first(size), dtype, values.data());
-    for (size_t i = 0; i < size / width; ++i) {
-      if (std::isfinite(values[i])) continue;
-      return Refuse(Reason::kAdapterNotFinite, absl::StrCat(kFile, ": ", entry.name),
-                    "finite values", absl::StrCat(values[i], " at element ", done / width + i));
+absl::StatusOr<AdapterModule> ReadModule(int32_t layer, LoraModule module, const FoundModule& found,
+                                         const ModuleSettings& settings,
+                                         const AdapterConfig& config, const ModelConfig& model) {
+  CHORUS_RETURN_IF_ERROR(CheckParts(layer, module, found, config.lora_bias));
+  CHORUS_RETURN_IF_ERROR(CheckRank(layer, module, found, settings.rank));
+  AdapterModule result;
+  result.layer = layer;
+  result.module = module;
+  result.rank = settings.rank;
+  result.alpha = settings.alpha;
+  CHORUS_RETURN_IF_ERROR(CheckTensors(found, model, &result));
+  // PEFT: lora_alpha / r (Hu et al., LoRA, §4.1), or lora_alpha / sqrt(r) with use_rslora
+  // (Kalajdzievski, rsLoRA); in double, kept as f32.
+  const double rank = settings.rank;
+  const double scale = settings.alpha / (config.use_rslora ? std::sqrt(rank) : rank);
+  if (std::abs(scale) > kMaxScale) {
+    return Refuse(Reason::kAdapterScale,
+                  absl::StrCat("scale of ", kLinearNames[module], " of layer ", layer),
+                  "a size of at most 1e4", absl::StrCat(scale));
+  }
+  result.scale = static_cast<float>(scale);
+  return result;
+}
+
+// The one pass over the values: refuses what is not finite, feeds the digest, and keeps the largest
+// magnitude of every tensor by its offset.
+absl::StatusOr<std::map<uint64_t, float>> ScanValues(std::vector<const SafetensorsEntry*> entries,
+                                                     const ByteSource& file,
+                                                     DigestBuilder* digest) {
+  std::sort(entries.begin(), entries.end(),
+            [](const auto* a, const auto* b) { return a->name < b->name; });
+  std::map<uint64_t, float> largest;
+  std::vector<std::byte> slice(kSlice);
+  for (const SafetensorsEntry* entry : entries) {
+    CHORUS_ASSIGN_OR_RETURN(const DType dtype, WeightType(*entry));
+    digest->BeginTensor(entry->name, entry->dtype, entry->shape);
+    float& magnitude = largest[entry->offset];
+    for (uint64_t done = 0; done < entry->bytes;) {
+      const auto bytes = std::span(slice).first(std::min<uint64_t>(kSlice, entry->bytes - done));
+      CHORUS_RETURN_IF_ERROR(file.Read(entry->offset + done, bytes));
+      if (const std::optional<size_t> bad = FirstNotFinite(bytes, dtype); bad.has_value()) {
+        const uint64_t element = done / static_cast<uint64_t>(kernels::ByteSize(dtype)) + *bad;
+        return Refuse(Reason::kAdapterNotFinite,
+                      absl::StrCat(kAdapterTensorFile, ": ", entry->name), "finite values",
+                      absl::StrCat(ElementAt(bytes, dtype, *bad), " at element ", element));
+      }
+      magnitude = std::max(magnitude, LargestMagnitude(bytes, dtype));
+      digest->AddData(bytes);
+      done += bytes.size();
     }
   }
-  return absl::OkStatus();
+  return largest;
+}
+
+// One line per kind of trouble: how many modules have it, and which is the first.
+void AddWarnings(const ModelConfig& model, const std::map<uint64_t, float>& largest,
+                 AdapterSpec* spec) {
+  if (!spec->base_model_name_or_path.empty() && !model.name_or_path.empty() &&
+      spec->base_model_name_or_path != model.name_or_path) {
+    spec->warnings.push_back(absl::StrCat("made for base model ",
+                                          Quoted(spec->base_model_name_or_path), ", served is ",
+                                          Quoted(model.name_or_path)));
+  }
+  const auto warn = [&](const char* what, const auto& applies) {
+    const auto first = std::find_if(spec->modules.begin(), spec->modules.end(), applies);
+    if (first == spec->modules.end()) return;
+    spec->warnings.push_back(absl::StrCat(what, " in ",
+                                          std::count_if(first, spec->modules.end(), applies),
+                                          " of ", spec->modules.size(), " modules, first ",
+                                          kLinearNames[first->module], " of layer ", first->layer));
+  };
+  warn("alpha is 0 (no effect)", [](const AdapterModule& m) { return m.alpha == 0.0; });
+  warn("alpha is negative", [](const AdapterModule& m) { return m.alpha < 0.0; });
+  warn("values are so large that activations may overflow", [&](const AdapterModule& m) {
+    return std::abs(double{m.scale}) * largest.at(m.a.offset) * largest.at(m.b.offset) * m.rank >
+           kLargeDelta;
+  });
 }
 
 }  // namespace
@@ -232,25 +181,27 @@ absl::StatusOr<AdapterSpec> ReadPeftAdapter(std::string_view config_json, const 
                                             const ModelConfig& model) {
   CHORUS_ASSIGN_OR_RETURN(const AdapterConfig config, ParseAdapterConfig(config_json));
   CHORUS_ASSIGN_OR_RETURN(const std::vector<SafetensorsEntry> entries,
-                          ReadSafetensorsHeader(tensors, kFile));
-  CHORUS_ASSIGN_OR_RETURN(const auto found, GroupByModule(entries, model));
-  CHORUS_RETURN_IF_ERROR(CheckTargets(config, model, found));
+                          ReadSafetensorsHeader(tensors, kAdapterTensorFile));
+  CHORUS_ASSIGN_OR_RETURN(const FoundModules found, GroupByModule(entries, model.layers));
+  CHORUS_ASSIGN_OR_RETURN(const std::vector<ModuleSettings> settings,
+                          ResolveModules(config, model.layers));
+  CHORUS_RETURN_IF_ERROR(CheckTargets(settings, found));
   AdapterSpec spec;
   spec.use_rslora = config.use_rslora;
   spec.base_model_name_or_path = config.base_model_name_or_path;
   for (const auto& [key, module] : found) {
-    CHORUS_ASSIGN_OR_RETURN(AdapterModule read, ReadModule(key, module, config, model));
-    if (read.alpha == 0.0) {
-      spec.warnings.push_back(absl::StrCat("alpha of ", PathOf(key), " is 0: it changes nothing"));
-    }
+    const auto& [layer, linear] = key;
+    const size_t index = static_cast<size_t>(layer * kernels::kNumLoraModules + linear);
+    CHORUS_ASSIGN_OR_RETURN(AdapterModule read,
+                            ReadModule(layer, linear, module, settings[index], config, model));
     spec.modules.push_back(std::move(read));
   }
-  std::vector<DigestTensor> digested;
-  for (const SafetensorsEntry& entry : entries) {
-    CHORUS_RETURN_IF_ERROR(CheckFinite(entry, tensors));
-    digested.push_back({entry.name, entry.dtype, entry.shape, entry.offset, entry.bytes});
-  }
-  CHORUS_ASSIGN_OR_RETURN(spec.digest, ComputeDigest(std::move(digested), spec, tensors));
+  std::vector<const SafetensorsEntry*> used;
+  for (const SafetensorsEntry& entry : entries) used.push_back(&entry);
+  DigestBuilder digest;
+  CHORUS_ASSIGN_OR_RETURN(const auto largest, ScanValues(std::move(used), tensors, &digest));
+  spec.digest = digest.Finish(spec.modules, spec.use_rslora);
+  AddWarnings(model, largest, &spec);
   return spec;
 }
 

@@ -4,7 +4,6 @@
 #ifndef CHORUS_ENGINE_ADAPTERS_PEFT_READER_H_
 #define CHORUS_ENGINE_ADAPTERS_PEFT_READER_H_
 
-#include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -14,13 +13,10 @@
 
 namespace chorus::engine {
 
-// Refusals carry a stable reason beside the message: a payload of this type URL on the Status,
-// whose value is one of the names in refusal.h.
-inline constexpr std::string_view kRefusalPayload = "chorus.dev/refusal";
-
 // Checks everything (structure, names, shapes, ranks, every value finite), allocates in proportion
-// to the header only, and computes the digest. May take seconds for a large file: never on the
-// engine thread.
+// to the header only, and computes the digest in the same pass over the values. A refusal
+// (engine/refusal.h) is InvalidArgument; what `tensors` gives when it cannot be read passes
+// through. May take seconds for a large file: never on the engine thread.
 absl::StatusOr<AdapterSpec> ReadPeftAdapter(std::string_view config_json, const ByteSource& tensors,
                                             const ModelConfig& model);
 

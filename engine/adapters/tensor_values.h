@@ -1,46 +1,34 @@
-// Reads the elements of a tensor in a safetensors file as f32, whatever 16- or 32-bit float they
-// are stored in.
+// Elements of tensors as they lie in files: little-endian f32, f16 or bf16, at any alignment.
 #ifndef CHORUS_ENGINE_ADAPTERS_TENSOR_VALUES_H_
 #define CHORUS_ENGINE_ADAPTERS_TENSOR_VALUES_H_
 
 #include <cstddef>
-#include <cstring>
+#include <cstdint>
+#include <optional>
 #include <span>
-#include <vector>
 
-#include "absl/status/statusor.h"
-#include "engine/adapters/adapter_spec.h"
-#include "engine/model/byte_source.h"
-#include "kernels/status_macros.h"
+#include "kernels/device/dtype.h"
 
 namespace chorus::engine {
 
-inline void ToFloats(std::span<const std::byte> bytes, kernels::DType dtype, float* out) {
-  const size_t count = bytes.size() / static_cast<size_t>(kernels::ByteSize(dtype));
-  switch (dtype) {
-    case kernels::DType::kF32:
-      std::memcpy(out, bytes.data(), bytes.size());
-      return;
-    case kernels::DType::kBf16:
-    case kernels::DType::kF16:
-      for (size_t i = 0; i < count; ++i) {
-        uint16_t bits;
-        std::memcpy(&bits, bytes.data() + 2 * i, 2);
-        out[i] = dtype == kernels::DType::kBf16 ? kernels::Bf16{bits}.ToFloat()
-                                                : kernels::F16{bits}.ToFloat();
-      }
-      return;
-  }
-}
+// REQUIRES: `bytes` holds element `index`.
+float ElementAt(std::span<const std::byte> bytes, kernels::DType dtype, size_t index);
 
-inline absl::StatusOr<std::vector<float>> ReadFloats(const ByteSource& file,
-                                                     const TensorSpan& tensor) {
-  std::vector<std::byte> bytes(tensor.bytes);
-  CHORUS_RETURN_IF_ERROR(file.Read(tensor.offset, bytes));
-  std::vector<float> values(tensor.bytes / static_cast<uint64_t>(kernels::ByteSize(tensor.dtype)));
-  ToFloats(bytes, tensor.dtype, values.data());
-  return values;
-}
+// The largest magnitude among the elements: infinity or NaN when one of them is not finite.
+float LargestMagnitude(std::span<const std::byte> bytes, kernels::DType dtype);
+
+// The first element that is infinite or NaN.
+std::optional<size_t> FirstNotFinite(std::span<const std::byte> bytes, kernels::DType dtype);
+
+struct Conversion {
+  std::optional<size_t> overflow;  // the first element that became infinite
+  size_t inexact = 0;              // elements that were rounded
+};
+
+// Converts every element from one type to another, rounding to nearest, ties to even.
+// REQUIRES: the elements are finite, and `to` has room for as many of its own.
+Conversion ConvertElements(std::span<const std::byte> from, kernels::DType from_type,
+                           std::span<std::byte> to, kernels::DType to_type);
 
 }  // namespace chorus::engine
 

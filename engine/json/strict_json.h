@@ -1,6 +1,6 @@
 // JSON from strangers: bounded in size, depth and number of values; no duplicate keys, byte-order
 // mark or trailing bytes. Objects keep the order of their keys, because PEFT's patterns depend on
-// it.
+// it. Nothing here keeps state: any thread.
 #ifndef CHORUS_ENGINE_JSON_STRICT_JSON_H_
 #define CHORUS_ENGINE_JSON_STRICT_JSON_H_
 
@@ -8,8 +8,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/refusal.h"
 #include "nlohmann/json.hpp"
 
 namespace chorus::engine {
@@ -20,16 +23,20 @@ struct JsonLimits {
   size_t max_bytes = size_t{1} << 20;
   int max_depth = 16;
   size_t max_values = 200000;
+  Reason reason = Reason::kJsonInvalid;  // of the refusal
 };
 
-// InvalidArgument that begins with `what` ("adapter_config.json") and says what is wrong.
+// InvalidArgument that begins with `what` ("adapter_config.json") and says what is wrong. Time and
+// memory grow with the size of the text and no faster.
 absl::StatusOr<Json> ParseStrictJson(std::string_view text, std::string_view what,
                                      const JsonLimits& limits = {});
 
-// A value with the place it came from, for checked reading. Borrows the document.
+// A value with the place it came from, for checked reading. Borrows the document. The readers
+// refuse with the place, what was expected and what came, and with `reason`, which members inherit.
 class JsonValue {
  public:
-  JsonValue(const Json* value, std::string place) : value_(value), place_(std::move(place)) {}
+  JsonValue(const Json* value, std::string place, Reason reason = Reason::kValueOutOfRange)
+      : JsonValue(value, std::move(place), reason, /*is_root=*/true) {}
 
   const std::string& place() const { return place_; }
   // Null, or not there at all.
@@ -45,21 +52,33 @@ class JsonValue {
   // What came, short and escaped, for a message.
   std::string Shown() const;
 
-  // Absent when this is no object or has no such key.
-  JsonValue operator[](const std::string& key) const;
+  // Absent when this is no object or has no such key. Looks at one key after the other: walk large
+  // objects with Members().
+  JsonValue operator[](std::string_view key) const;
+  // Of an object, in the order of the text; empty for anything else.
+  std::vector<std::pair<std::string_view, JsonValue>> Members() const;
+  // Of an array; empty for anything else.
+  std::vector<JsonValue> Elements() const;
 
-  // InvalidArgument naming the place, what was expected and what came. An integer is written
-  // without point or exponent; a number is finite.
+  // An integer is written without point or exponent: 8.0, 1e3 and true are none.
   absl::StatusOr<int64_t> Integer(int64_t least, int64_t most) const;
-  absl::StatusOr<double> Number() const;
+  absl::StatusOr<uint64_t> Unsigned(uint64_t most) const;
+  absl::StatusOr<double> Number() const;  // finite; integers too
   absl::StatusOr<bool> Bool() const;
-  absl::StatusOr<std::string> String() const;
+  absl::StatusOr<std::string> String(size_t max_bytes = SIZE_MAX) const;
+  absl::StatusOr<std::vector<std::string>> Strings(size_t max_strings, size_t max_bytes) const;
 
  private:
+  JsonValue(const Json* value, std::string place, Reason reason, bool is_root)
+      : value_(value), place_(std::move(place)), reason_(reason), is_root_(is_root) {}
+
+  JsonValue Member(std::string_view key, const Json* value) const;
   absl::Status Wrong(std::string expected) const;
 
   const Json* value_;
   std::string place_;
+  Reason reason_;
+  bool is_root_;
 };
 
 }  // namespace chorus::engine
