@@ -41,8 +41,8 @@ enum class Reason : int {
   kTooManyUploads = 24,
   kEngineFailed = 25,
   kSlowReader = 26,
-  kTimedOut = 26,
-  kInternal = 27,
+  kTimedOut = 27,
+  kInternal = 28,
   // Uploads and the store
   kNameInvalid = 40,
   kVersionMismatch = 41,

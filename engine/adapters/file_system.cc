@@ -52,7 +52,7 @@ absl::StatusCode CodeOf(int error) {
   }
 }
 
-absl::Status Failed(std::string_view call, const std::string& path, int error) {
+absl::Status Failed(const char* call, const std::string& path, int error) {
   return absl::Status(CodeOf(error), absl::StrCat(call, " ", path, ": ", strerror(error)));
 }
 
@@ -319,7 +319,7 @@ class RealFileSystem : public FileSystem {
     return Place{std::move(directory), name};
   }
 
-  absl::Status UnlinkAt(const std::string& path, int flags, std::string_view call) {
+  absl::Status UnlinkAt(const std::string& path, int flags, const char* call) {
     CHORUS_ASSIGN_OR_RETURN(Place place, Find(path));
     if (unlinkat(place.directory.get(), place.name.c_str(), flags) != 0) {
       return Failed(call, path, errno);

@@ -93,8 +93,7 @@ class LineReader {
     CHORUS_RETURN_IF_ERROR(Integer(words[0], kKey, 0, kMaxLayers - 1, &out->first_layer));
     CHORUS_RETURN_IF_ERROR(
         Integer(words[1], kKey, out->first_layer, kMaxLayers - 1, &out->last_layer));
-    const auto* const found =
-        std::find(std::begin(kLinearNames), std::end(kLinearNames), words[2]);
+    const auto* const found = std::find(std::begin(kLinearNames), std::end(kLinearNames), words[2]);
     if (found == std::end(kLinearNames)) return Wrong(kKey);
     out->module = static_cast<kernels::LoraModule>(found - std::begin(kLinearNames));
     CHORUS_RETURN_IF_ERROR(Integer(words[3], kKey, 1, 1 << 20, &out->rank));
@@ -131,7 +130,9 @@ class LineReader {
   int line_ = 0;
 };
 
-std::string LastLine(std::string_view above) { return absl::StrCat("end ", Sha256Hex(above), "\n"); }
+std::string LastLine(std::string_view above) {
+  return absl::StrCat("end ", Sha256Hex(above), "\n");
+}
 
 bool SameModule(const ModuleRun& run, const AdapterModule& module) {
   return run.module == module.module && run.rank == module.rank && run.alpha == module.alpha &&
@@ -160,9 +161,8 @@ std::string Manifest::Serialize() const {
 
 absl::StatusOr<Manifest> Manifest::Parse(std::string_view text) {
   constexpr size_t kLastLineBytes = 4 + 64 + 1;
-  if (text.size() < kLastLineBytes ||
-      LastLine(text.substr(0, text.size() - kLastLineBytes)) !=
-          text.substr(text.size() - kLastLineBytes)) {
+  if (text.size() < kLastLineBytes || LastLine(text.substr(0, text.size() - kLastLineBytes)) !=
+                                          text.substr(text.size() - kLastLineBytes)) {
     return absl::DataLossError("manifest: expected the SHA-256 of its lines at the end");
   }
   LineReader lines(text.substr(0, text.size() - kLastLineBytes));

@@ -29,8 +29,7 @@ void ObjectTable::Drop(const std::string& sha256) {
   garbage_.insert(sha256);
 }
 
-int64_t ObjectTable::Collect(
-    const std::function<absl::Status(const std::string& sha256)>& unlink) {
+int64_t ObjectTable::Collect(const std::function<absl::Status(const std::string& sha256)>& unlink) {
   int64_t num_collected = 0;
   std::string at;  // objects that fail are passed by, not tried for ever
   while (true) {

@@ -21,8 +21,8 @@ namespace chorus::engine {
 
 class ObjectTable;
 
-// Keeps one object from being collected. Dropping it takes a short lock and touches no file, so that
-// any thread may. The table outlives it.
+// Keeps one object from being collected. Dropping it takes a short lock and touches no file, so
+// that any thread may. The table outlives it.
 class ObjectRef {
  public:
   ObjectRef() = default;

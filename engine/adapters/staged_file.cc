@@ -2,14 +2,17 @@
 
 #include <utility>
 
+#include "kernels/check.h"
 #include "kernels/status_macros.h"
 
 namespace chorus::engine {
 
 absl::StatusOr<std::unique_ptr<StagedFile>> StagedFile::Create(FileSystem* files, std::string path,
-                                                               uint64_t announced_bytes) {
+                                                               uint64_t announced_bytes,
+                                                               bool hashed) {
   CHORUS_ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, files->Create(path));
-  std::unique_ptr<StagedFile> staged(new StagedFile(files, std::move(path), std::move(file)));
+  std::unique_ptr<StagedFile> staged(
+      new StagedFile(files, std::move(path), std::move(file), hashed));
   CHORUS_RETURN_IF_ERROR(staged->file_->Allocate(announced_bytes));
   return staged;
 }
@@ -22,7 +25,7 @@ StagedFile::~StagedFile() {
 
 absl::Status StagedFile::Append(std::string_view bytes) {
   CHORUS_RETURN_IF_ERROR(file_->Append(bytes));
-  hash_.Add(bytes);
+  if (hashed_) hash_.Add(bytes);
   bytes_ += bytes.size();
   return absl::OkStatus();
 }
@@ -32,6 +35,7 @@ absl::StatusOr<std::unique_ptr<ByteSource>> StagedFile::OpenForReading() const {
 }
 
 const std::string& StagedFile::Finish() {
+  CHORUS_CHECK(hashed_);
   if (sha256_.empty()) sha256_ = hash_.FinishHex();
   return sha256_;
 }

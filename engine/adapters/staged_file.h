@@ -18,9 +18,10 @@ namespace chorus::engine {
 // One thread at a time. The file system outlives it.
 class StagedFile {
  public:
-  // Reserves `announced_bytes` of room.
+  // Reserves `announced_bytes` of room. Without `hashed` there is no Finish.
   static absl::StatusOr<std::unique_ptr<StagedFile>> Create(FileSystem* files, std::string path,
-                                                            uint64_t announced_bytes);
+                                                            uint64_t announced_bytes,
+                                                            bool hashed = true);
   ~StagedFile();
 
   absl::Status Append(std::string_view bytes);
@@ -39,10 +40,11 @@ class StagedFile {
   absl::Status RenameTo(const std::string& path);
 
  private:
-  StagedFile(FileSystem* files, std::string path, std::unique_ptr<WritableFile> file)
-      : files_(files), path_(std::move(path)), file_(std::move(file)) {}
+  StagedFile(FileSystem* files, std::string path, std::unique_ptr<WritableFile> file, bool hashed)
+      : files_(files), hashed_(hashed), path_(std::move(path)), file_(std::move(file)) {}
 
   FileSystem* const files_;
+  const bool hashed_;
   std::string path_;  // empty once renamed
   std::unique_ptr<WritableFile> file_;
   Sha256 hash_;

@@ -27,8 +27,8 @@ absl::StatusOr<bool> Exists(FileSystem* files, const std::string& path) {
 absl::StatusOr<std::string> ReadSmall(FileSystem* files, const std::string& path) {
   CHORUS_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> file, files->Open(path));
   if (file->size() > kMaxManifestBytes) {
-    return absl::DataLossError(absl::StrCat(path, ": expected at most ", kMaxManifestBytes,
-                                            " bytes, got ", file->size()));
+    return absl::DataLossError(
+        absl::StrCat(path, ": expected at most ", kMaxManifestBytes, " bytes, got ", file->size()));
   }
   std::string text(file->size(), '\0');
   CHORUS_RETURN_IF_ERROR(file->Read(0, std::as_writable_bytes(std::span(text))));
@@ -49,7 +49,9 @@ absl::Status WriteFormat(FileSystem* files, const std::string& format) {
   return files->SyncDirectory(".");
 }
 
-std::string FloorLines(int64_t floor) { return absl::StrCat("chorus floor 1\nfloor ", floor, "\n"); }
+std::string FloorLines(int64_t floor) {
+  return absl::StrCat("chorus floor 1\nfloor ", floor, "\n");
+}
 
 // One run of the scan.
 class Scan {
@@ -126,23 +128,27 @@ class Scan {
   }
 
   absl::Status ReadFloor(const std::string& path, int64_t* floor) {
-    CHORUS_ASSIGN_OR_RETURN(const std::string text, ReadText(path));
-    const absl::StatusOr<int64_t> parsed = ParseFloor(text);
-    if (!parsed.ok()) return Quarantine(path, parsed.status());
+    const absl::StatusOr<std::string> text = ReadText(path);
+    absl::StatusOr<int64_t> parsed = text.status();
+    if (text.ok()) parsed = ParseFloor(*text);
+    if (absl::IsDataLoss(parsed.status())) return Quarantine(path, parsed.status());
+    CHORUS_RETURN_IF_ERROR(parsed.status());
     *floor = *parsed;
     return absl::OkStatus();
   }
 
   absl::Status ReadManifest(const std::string& path, const std::string& tenant,
                             const std::string& name) {
-    CHORUS_ASSIGN_OR_RETURN(const std::string text, ReadText(path));
-    absl::StatusOr<Manifest> manifest = Manifest::Parse(text);
+    const absl::StatusOr<std::string> text = ReadText(path);
+    absl::StatusOr<Manifest> manifest = text.status();
+    if (text.ok()) manifest = Manifest::Parse(*text);
     if (manifest.ok() && (manifest->tenant != tenant || manifest->name != name)) {
       manifest = absl::DataLossError(absl::StrCat("manifest: expected that of ", tenant, "/", name,
                                                   ", got that of ", manifest->tenant, "/",
                                                   manifest->name));
     }
-    if (!manifest.ok()) return Quarantine(path, manifest.status());
+    if (absl::IsDataLoss(manifest.status())) return Quarantine(path, manifest.status());
+    CHORUS_RETURN_IF_ERROR(manifest.status());
     out_.versions.push_back({*std::move(manifest)});
     return absl::OkStatus();
   }
@@ -168,8 +174,8 @@ class Scan {
         if (status.ok()) continue;
         if (!absl::IsDataLoss(status)) return status;
         version.damaged = true;
-        Note(absl::StrCat(version.manifest.tenant, "/", version.manifest.name, ": damaged: ",
-                          status.message()));
+        Note(absl::StrCat(version.manifest.tenant, "/", version.manifest.name,
+                          ": damaged: ", status.message()));
       }
       if (version.damaged) ++out_.report.damaged;
     }

@@ -4,12 +4,12 @@
 //
 //   FORMAT                     one line: "chorus store 1; …", refused when it differs
 //   LOCK                       flock: one process at a time
-//   failed                     there when an fsync failed: every object is read again before writing
-//   staging/N                  uploads in progress, removed
-//   objects/ab/abcd…           named by their SHA-256; those that no manifest names are removed
-//   manifests/TENANT/NAME      manifest.h; file names as store_names.h writes them
-//   manifests/TENANT/+floor    the highest version of a deleted name: new names begin above it
-//   quarantine/N               manifests that could not be read. While one lies there, objects
+//   failed                     there when an fsync failed: every object is read again before
+//   writing staging/N                  uploads in progress, removed objects/ab/abcd… named by their
+//   SHA-256; those that no manifest names are removed manifests/TENANT/NAME      manifest.h; file
+//   names as store_names.h writes them manifests/TENANT/+floor    the highest version of a deleted
+//   name: new names begin above it quarantine/N               manifests that could not be read.
+//   While one lies there, objects
 //                              without a manifest are kept, because it may have named them
 //   images/FINGERPRINT/DIGEST  a cache (image_cache.h)
 #ifndef CHORUS_ENGINE_ADAPTERS_STORE_RECOVERY_H_
@@ -48,8 +48,8 @@ absl::StatusOr<int64_t> ParseFloor(std::string_view text);
 
 struct RecoveryReport {
   int64_t versions = 0;
-  int64_t damaged = 0;          // versions whose objects are missing or differ
-  int64_t quarantined = 0;      // manifests moved aside just now
+  int64_t damaged = 0;      // versions whose objects are missing or differ
+  int64_t quarantined = 0;  // manifests moved aside just now
   int64_t staged_removed = 0;
   int64_t orphans_removed = 0;  // objects
   bool read_all_objects = false;
