@@ -117,6 +117,15 @@ std::vector<Residency::Resident*> Residency::PinnedOnDisk() {
   return found;
 }
 
+int64_t Residency::num_pinned_pages() const {
+  if (pinned_pages_ == 0) return 0;
+  int64_t pages = 0;
+  for (const auto& [key, resident] : residents_) {
+    if (resident.pinned) pages += resident.lease.size();
+  }
+  return pages;
+}
+
 void Residency::Forget(const AdapterKey& key) {
   const auto found = residents_.find(key);
   if (found == residents_.end()) return;

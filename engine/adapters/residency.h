@@ -93,7 +93,7 @@ class Residency : public ReclaimSource {
 
   int num_loading() const { return static_cast<int>(by_ticket_.size()); }
   int64_t num_pages() const { return num_pages_; }
-  int64_t pinned_pages() const { return pinned_pages_; }
+  int64_t num_pinned_pages() const;  // leased by pinned adapters
   uint64_t num_evictions() const { return num_evictions_; }
   std::vector<AdapterResidency> Snapshot() const;
 

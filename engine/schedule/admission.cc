@@ -62,7 +62,10 @@ Scheduler::Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, abs
   if (JoinsPrefill(*sequence, cached)) return Verdict::kParked;
   const bool conservative =
       options_.admission == AdmissionMode::kConservative || sequence->preemptions >= 2;
-  if (conservative && !FitsPeak(*sequence, adapter_pages)) return Verdict::kBlocked;
+  // Alone, a request fits: Validate saw to that.
+  if (conservative && !active_.empty() && !FitsPeak(sequence, adapter_pages)) {
+    return Verdict::kBlocked;
+  }
 
   int64_t wanted = PagesWanted(*sequence, cached) + adapter_pages;
   if (!active_.empty()) wanted += watermark_pages_;
@@ -97,27 +100,38 @@ bool Scheduler::JoinsPrefill(const Sequence& sequence, int64_t cached) const {
          computing_.contains(keys[static_cast<size_t>(cached)]);
 }
 
-bool Scheduler::FitsPeak(const Sequence& sequence, int64_t adapter_pages) const {
+// Whether everything that runs, `entering` (if not null) and `adapter_pages` to be loaded fit
+// together to their ends, beside the pin budget.
+bool Scheduler::FitsPeak(const Sequence* entering, int64_t adapter_pages) const {
   std::vector<PeakItem> items;
-  const auto add = [&items](const Sequence& s) {
+  const auto add = [&items](const Sequence& s, bool decoding) {
     for (int32_t i = 0; i < s.num_choices(); ++i) {
-      items.push_back({s.num_tokens(), s.peak_tokens() - s.num_tokens()});
+      items.push_back({s.num_tokens(), s.peak_tokens() - s.num_tokens(), decoding});
     }
   };
-  add(sequence);
-  for (const Sequence* other : active_) add(*other);
-  int64_t adapters = residency_.num_pages() - residency_.ReclaimablePages(kAnyone) + adapter_pages;
-  if (sequence.resident != nullptr && sequence.resident->idle()) {
-    adapters += sequence.resident->pages();
+  for (const Sequence* other : active_) {
+    add(*other, other->state == Sequence::State::kRunning &&
+                    other->num_tokens() - other->computed == 1 && other->unforked == 0);
   }
-  return PeakPages(std::move(items)) + adapters <= pool_.num_pages();
+  int64_t adapters = residency_.num_pages() - residency_.ReclaimablePages(kAnyone) + adapter_pages;
+  adapters += pin_pages_ - residency_.num_pinned_pages();
+  if (entering != nullptr) {
+    add(*entering, false);
+    if (entering->resident != nullptr && entering->resident->idle()) {
+      adapters += entering->resident->pages();
+    }
+  }
+  return PeakPages(items) + adapters <= pool_.num_pages();
 }
 
-// The uncached tokens, and room for each choice to grow: a page each, but never past the peak.
+// The uncached tokens and a page for each choice that forks. Optimists also take room to grow, but
+// never past the peak.
 int64_t Scheduler::PagesWanted(const Sequence& sequence, int64_t cached) const {
-  const int64_t tokens = PagesFor(sequence.num_tokens());
-  if (sequence.unforked > 0) return tokens - cached + sequence.num_choices();
-  return std::min(tokens + 1, PagesFor(sequence.peak_tokens())) - cached;
+  int64_t tokens = PagesFor(sequence.num_tokens());
+  if (options_.admission == AdmissionMode::kOptimistic) {
+    tokens = std::min(tokens + 1, PagesFor(sequence.peak_tokens()));
+  }
+  return tokens - cached + sequence.unforked;
 }
 
 bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_pages, ReclaimRank rank,
@@ -171,8 +185,8 @@ void Scheduler::StageLoads(absl::Time now) {
     if (resident->state != ResidencyState::kDisk) return;
     const int64_t pages = resident->pages();
     if (reclaimer_.Available(rank) < pages + watermark_pages_) return;
-    if (options_.admission == AdmissionMode::kConservative && !active_.empty() &&
-        !FitsPeak(*active_.front(), pages)) {
+    if (options_.admission == AdmissionMode::kConservative && !resident->pinned &&
+        !FitsPeak(nullptr, pages)) {
       return;
     }
     if (!reclaimer_.MakeFree(pages, epoch_, rank)) return;

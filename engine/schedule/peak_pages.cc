@@ -6,15 +6,16 @@
 
 namespace chorus::engine {
 
-int64_t PeakPages(std::vector<PeakItem> items) {
-  // Just before item k leaves, everybody with at least as much left is still there and has grown by
-  // what k had left; the peak is one of these moments.
-  std::sort(items.begin(), items.end(),
-            [](const PeakItem& a, const PeakItem& b) { return a.remaining > b.remaining; });
+int64_t PeakPages(const std::vector<PeakItem>& items) {
+  // Pages only grow between two leavings, so the peak is just before one of them.
   int64_t peak = 0;
-  for (size_t k = 0; k < items.size(); ++k) {
+  for (const PeakItem& leaving : items) {
+    const int64_t steps = leaving.remaining;
     int64_t pages = 0;
-    for (size_t i = 0; i <= k; ++i) pages += PagesFor(items[i].tokens + items[k].remaining);
+    for (const PeakItem& item : items) {
+      if (item.decoding && item.remaining < steps) continue;
+      pages += PagesFor(item.tokens + std::min(item.remaining, steps));
+    }
     peak = std::max(peak, pages);
   }
   return peak;

@@ -8,13 +8,15 @@
 namespace chorus::engine {
 
 struct PeakItem {
-  int64_t tokens = 0;     // in pages now (or to be computed at once)
+  int64_t tokens = 0;     // in pages now (or to be computed first)
   int64_t remaining = 0;  // tokens that it may still add
+  bool decoding = false;  // it adds one in each step from now on; else it may begin any time later
 };
 
-// The most pages that `items` hold at any time when all add one token a step and leave when done
-// (S-LoRA's test, counted in pages). Pages that sequences share are counted for each.
-int64_t PeakPages(std::vector<PeakItem> items);
+// The most pages that `items` can hold at any time until all have left. Those that decode grow
+// together and leave when done (S-LoRA's test, counted in pages); the others may still be there
+// whenever that is. Pages that sequences share are counted for each.
+int64_t PeakPages(const std::vector<PeakItem>& items);
 
 }  // namespace chorus::engine
 

@@ -66,9 +66,12 @@ absl::Status Scheduler::Validate(const GenerateRequest& request) const {
           absl::StrCat("prompt: token ids below ", model_.vocabulary, ", got ", token));
     }
   }
-  // One choice must be able to run to its end alone, and all must fit when they fork.
-  int64_t pages =
-      std::max(PagesFor(prompt + request.max_tokens), PagesFor(prompt) + request.num_choices);
+  // One choice must be able to run to its end alone, and all must fit when they fork; where nothing
+  // is ever preempted, all to their end.
+  const int64_t peak = PagesFor(prompt + request.max_tokens);
+  int64_t pages = options_.admission == AdmissionMode::kConservative
+                      ? peak * request.num_choices
+                      : std::max(peak, PagesFor(prompt) + request.num_choices);
   if (request.adapter != nullptr) pages += request.adapter->layout().num_ids;
   if (pages > pool_.num_pages() - pin_pages_) {
     return absl::ResourceExhaustedError(

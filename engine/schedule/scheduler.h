@@ -90,7 +90,7 @@ class Scheduler {
   Verdict TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now);
   bool WithinStepLimits(const Sequence& sequence) const;
   bool JoinsPrefill(const Sequence& sequence, int64_t cached) const;
-  bool FitsPeak(const Sequence& sequence, int64_t adapter_pages) const;
+  bool FitsPeak(const Sequence* entering, int64_t adapter_pages) const;
   int64_t PagesWanted(const Sequence& sequence, int64_t cached) const;
   bool Reserve(Sequence* sequence, int64_t cached, int64_t adapter_pages, ReclaimRank rank,
                absl::Time now);

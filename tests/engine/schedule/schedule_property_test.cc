@@ -1,0 +1,180 @@
+// Random schedules over small pools: whatever is cached, shared, forked, preempted, evicted,
+// cancelled or loaded late, every request gets exactly the tokens it gets alone, every one ends,
+// and at the end no page is missing.
+#include <map>
+#include <random>
+
+#include "gtest/gtest.h"
+#include "tests/engine/schedule/scheduler_harness.h"
+
+namespace chorus::engine {
+namespace {
+
+struct Run {
+  GenerateRequest request;
+  bool cancelled = false;
+};
+
+class Schedule {
+ public:
+  explicit Schedule(uint32_t seed)
+      : random_(seed), options_(RandomOptions()), harness_(options_, Between(10, 60)) {
+    for (int i = 0; i < 6; ++i) {
+      adapters_.push_back(harness_.Adapter("adapter" + std::to_string(i), Between(1, 3),
+                                           8 * static_cast<int32_t>(Between(1, 8))));
+    }
+  }
+
+  void Play() {
+    for (int turn = 0; turn < 150; ++turn) {
+      if (Chance(40)) Arrive();
+      if (Chance(5)) CancelOne();
+      if (Chance(5)) {
+        harness_.scheduler().Forget(Residency::KeyOf(*adapters_[Index(adapters_.size())]));
+      }
+      if (Chance(3)) PinOne();
+      if (Chance(50) && !harness_.loads().under_way.empty()) EndLoad();
+      harness_.Step();
+      CheckPages();
+    }
+    for (int turn = 0; !harness_.scheduler().idle(); ++turn) {
+      ASSERT_LT(turn, 100000) << "requests never end";
+      const bool moved = harness_.Step();
+      CheckPages();
+      if (!harness_.loads().under_way.empty()) {
+        EndLoad();
+      } else {
+        ASSERT_TRUE(moved || harness_.scheduler().idle()) << "nothing runs and nothing loads";
+      }
+    }
+    while (!harness_.loads().under_way.empty()) EndLoad();
+  }
+
+  void CheckTokens() {
+    for (const auto& [id, run] : runs_) {
+      for (int32_t choice = 0; choice < run.request.num_choices; ++choice) {
+        const Heard& heard = harness_.Hear(id, choice);
+        ASSERT_EQ(heard.finished.size(), 1u) << id << " choice " << choice;
+        const FinishReason reason = heard.finished[0].reason;
+        const int count = static_cast<int>(heard.tokens.size());
+        std::vector<int32_t> expected =
+            FakeRunner::ExpectedTokens(run.request.prompt, run.request.adapter.get(),
+                                       run.request.sampling.seed, choice, run.request.max_tokens);
+        if (!run.request.ignore_eos) {
+          const auto eos = std::find(expected.begin(), expected.end(), FakeRunner::kEos);
+          expected.erase(eos, expected.end());
+        }
+        if (run.cancelled) {
+          ASSERT_LE(count, static_cast<int>(expected.size()));
+          expected.resize(heard.tokens.size());
+        } else {
+          ASSERT_TRUE(reason == FinishReason::kStop || reason == FinishReason::kLength) << id;
+        }
+        ASSERT_EQ(heard.tokens, expected) << id << " choice " << choice;
+      }
+    }
+  }
+
+  void CheckNothingHeld() {
+    const EngineStats stats = harness_.Stats();
+    EXPECT_EQ(stats.pages_sequences, 0);
+    EXPECT_EQ(stats.pages_free + stats.pages_prefixes + stats.pages_adapters, stats.pages_total);
+    if (options_.admission == AdmissionMode::kConservative) {
+      EXPECT_EQ(stats.preemptions, 0u);
+    }
+  }
+
+  uint64_t preemptions() const { return harness_.Stats().preemptions; }
+  uint64_t evictions() const {
+    return harness_.Stats().adapter_evictions + harness_.Stats().prefix_evictions;
+  }
+  uint64_t cached() const { return harness_.Stats().prompt_tokens_cached; }
+
+ private:
+  int64_t Between(int64_t least, int64_t most) {
+    return least + static_cast<int64_t>(random_() % static_cast<uint64_t>(most - least + 1));
+  }
+  size_t Index(size_t size) { return random_() % size; }
+  bool Chance(int percent) { return Between(1, 100) <= percent; }
+
+  EngineOptions RandomOptions() {
+    EngineOptions options;
+    options.admission = Chance(30) ? AdmissionMode::kConservative : AdmissionMode::kOptimistic;
+    options.max_running = static_cast<int32_t>(Between(3, 10));
+    options.max_step_tokens = static_cast<int32_t>(Between(10, 64));
+    options.max_prefill_chunk = static_cast<int32_t>(Between(1, 40));
+    options.max_step_adapters = static_cast<int32_t>(Between(1, 6));
+    options.max_step_rank_sum = 256;
+    options.max_overtakes = static_cast<int32_t>(Between(0, 5));
+    options.admission_watermark = Chance(50) ? 0.0 : 0.05;
+    options.pin_budget = 0.2;
+    options.prefix_cache = Chance(80);
+    options.max_loads = static_cast<int32_t>(Between(1, 3));
+    return options;
+  }
+
+  void Arrive() {
+    const std::string id = "r" + std::to_string(runs_.size());
+    AdapterRef adapter = Chance(60) ? adapters_[Index(adapters_.size())] : nullptr;
+    // Few distinct beginnings, so that prefixes meet.
+    GenerateRequest request =
+        MakeRequest(id, static_cast<int>(Between(1, 70)), static_cast<int>(Between(1, 40)),
+                    std::move(adapter), static_cast<int32_t>(Between(1, 3)));
+    request.num_choices = Chance(20) ? static_cast<int32_t>(Between(2, 3)) : 1;
+    request.ignore_eos = Chance(50);
+    request.priority = static_cast<int32_t>(Between(0, 1));
+    request.sampling.seed = static_cast<uint64_t>(Between(0, 5));
+    if (harness_.Submit(request).ok()) runs_[id] = {request, false};
+  }
+
+  void CancelOne() {
+    if (runs_.empty()) return;
+    auto run = runs_.begin();
+    std::advance(run, static_cast<ptrdiff_t>(Index(runs_.size())));
+    if (harness_.Ended(run->first)) return;
+    run->second.cancelled = true;
+    harness_.scheduler().Cancel(run->first, -1, FinishReason::kCancelled);
+    harness_.Listen();
+  }
+
+  void PinOne() { (void)harness_.scheduler().Pin(adapters_[Index(adapters_.size())], Chance(50)); }
+
+  void EndLoad() { harness_.EndLoad(); }
+
+  void CheckPages() {
+    const EngineStats stats = harness_.Stats();
+    ASSERT_GE(stats.pages_sequences, 0);
+    ASSERT_EQ(stats.pages_free + stats.pages_prefixes + stats.pages_adapters +
+                  stats.pages_sequences + stats.pages_draining,
+              stats.pages_total);
+  }
+
+  std::mt19937 random_;
+  const EngineOptions options_;
+  SchedulerHarness harness_;
+  std::vector<AdapterRef> adapters_;
+  std::map<std::string, Run> runs_;
+};
+
+TEST(SchedulePropertyTest, EveryRequestGetsWhatItGetsAloneAndEnds) {
+  uint64_t preemptions = 0, evictions = 0, cached = 0;
+  for (uint32_t seed = 1; seed <= 400; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Schedule schedule(seed);
+    schedule.Play();
+    if (HasFatalFailure()) return;
+    schedule.CheckTokens();
+    if (HasFatalFailure()) return;
+    schedule.CheckNothingHeld();
+    preemptions += schedule.preemptions();
+    evictions += schedule.evictions();
+    cached += schedule.cached();
+  }
+  // The schedules really went where it hurts.
+  EXPECT_GT(preemptions, 100u);
+  EXPECT_GT(evictions, 1000u);
+  EXPECT_GT(cached, 10000u);
+}
+
+}  // namespace
+}  // namespace chorus::engine
