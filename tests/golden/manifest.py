@@ -56,7 +56,7 @@ def write_model(manifest: dict, folder: Path) -> None:
 
 def write_adapter(manifest: dict, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "adapter_config.json", manifest["config"])
+    (folder / "adapter_config.json").write_text(manifest["config"])  # as PEFT wrote it
     save_file(
         materialise(manifest), folder / "adapter_model.safetensors", metadata={"format": "pt"}
     )

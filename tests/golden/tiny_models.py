@@ -5,6 +5,8 @@ HIDDEN = 64
 INTERMEDIATE = 112
 LAYERS = 3
 
+LEFT_OUT = object()  # a field that the config.json does not have
+
 # What every config.json here has.
 COMMON = {
     "bos_token_id": 1,
@@ -24,7 +26,8 @@ COMMON = {
 def config(architecture: str, **fields) -> dict:
     model_type = architecture.removesuffix("ForCausalLM").lower()
     own = {"architectures": [architecture], "model_type": model_type}
-    return dict(sorted({**COMMON, **own, **fields}.items()))
+    every = {**COMMON, **own, **fields}
+    return {name: every[name] for name in sorted(every) if every[name] is not LEFT_OUT}
 
 
 def transformers4(architecture: str, dtype: str, theta: float, **fields) -> dict:
@@ -42,9 +45,10 @@ def transformers5(architecture: str, dtype: str, rope: dict, **fields) -> dict:
 def tensors(config: dict, *, tied=False, qkv_bias=False, o_bias=False, mlp_bias=False, norms=False):
     """[name, shape, scale, offset] of every tensor, as a checkpoint names them."""
     hidden, wide = config["hidden_size"], config["intermediate_size"]
-    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    heads, vocabulary = config["num_attention_heads"], config["vocab_size"]
+    kv_heads = config.get("num_key_value_heads", heads)
     head_dim = config.get("head_dim") or hidden // heads
-    result = [["model.embed_tokens.weight", [VOCABULARY, hidden], 0.25 if tied else 1.0, 0.0]]
+    result = [["model.embed_tokens.weight", [vocabulary, hidden], 0.25 if tied else 1.0, 0.0]]
 
     def linear(name, outputs, inputs, bias):
         result.append([f"{name}.weight", [outputs, inputs], 0.25, 0.0])
@@ -70,7 +74,7 @@ def tensors(config: dict, *, tied=False, qkv_bias=False, o_bias=False, mlp_bias=
         linear(at + "mlp.down_proj", hidden, wide, mlp_bias)
     norm("model.norm", hidden)
     if not tied:
-        result.append(["lm_head.weight", [VOCABULARY, hidden], 0.25, 0.0])
+        result.append(["lm_head.weight", [vocabulary, hidden], 0.25, 0.0])
     return result
 
 
@@ -87,6 +91,20 @@ QWEN2, QWEN3 = "Qwen2ForCausalLM", "Qwen3ForCausalLM"
 MODELS = {
     "llama": model(
         101, "F32", transformers4(LLAMA, "float32", 10000.0, tie_word_embeddings=False)
+    ),
+    # As little as Llama 1 says, and sizes that are no multiple of a tile's.
+    "llama_minimal": model(
+        111,
+        "F16",
+        config(
+            LLAMA,
+            hidden_size=48,
+            intermediate_size=72,
+            num_attention_heads=3,
+            num_key_value_heads=LEFT_OUT,
+            torch_dtype="float16",
+            vocab_size=97,
+        ),
     ),
     "llama_tied": model(
         102,

@@ -1,0 +1,55 @@
+// GoldenCheck: one model in one compute type against its golden, each request alone and all of them
+// in one batch. Used by the tiny models and by SmolLM2 alike.
+#ifndef CHORUS_TESTS_ENGINE_MODEL_GOLDEN_CHECK_H_
+#define CHORUS_TESTS_ENGINE_MODEL_GOLDEN_CHECK_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/golden.h"
+#include "tests/support/model_host.h"
+
+namespace chorus::test {
+
+// How far logits may lie from the reference. Absolute, because a logit is a sum of terms that are
+// larger than itself.
+struct GoldenTolerance {
+  double logit = 0.0;  // each of the top ones, and the log-sum-exp
+  // Root mean square over a case's top logits, in units of what transformers' own bf16 run has;
+  // 0: not looked at.
+  double rms_share = 0.0;
+  double greedy_share = 0.0;  // of the generated tokens whose margin is beyond the tolerance
+};
+
+class GoldenCheck {
+ public:
+  // Loads the model and every adapter of the golden. Fails the test when that does not work.
+  GoldenCheck(const Golden& golden, const std::string& model_dir, const HostOptions& options,
+              const GoldenTolerance& tolerance);
+
+  bool ok() const { return host_ != nullptr; }
+
+  // Every case alone: the prompt in one step, then token by token.
+  void ExpectEachAlone();
+  // All cases in one batch, the prompts in pieces that differ: bit for bit what each gave alone.
+  // REQUIRES: ExpectEachAlone came first.
+  void ExpectMixedBatchEqual();
+
+ private:
+  void ExpectPositions(const GoldenCase& one, const ModelHost::Logits& logits);
+  void ExpectGreedy(const GoldenCase& one, const ModelHost::Logits& logits);
+
+  const Golden& golden_;
+  const kernels::DType dtype_;
+  const GoldenTolerance tolerance_;
+  std::unique_ptr<ModelHost> host_;
+  std::map<std::string, int32_t> slots_ = {{"", -1}};
+  size_t greedy_compared_ = 0;
+  std::vector<ModelHost::Logits> alone_;  // of each case, at each position
+};
+
+}  // namespace chorus::test
+
+#endif  // CHORUS_TESTS_ENGINE_MODEL_GOLDEN_CHECK_H_

@@ -1,0 +1,132 @@
+#include "tests/support/model_host.h"
+
+#include <algorithm>
+#include <future>
+#include <numeric>
+#include <utility>
+
+#include "engine/adapters/adapter_loader.h"
+#include "kernels/status_macros.h"
+
+namespace chorus::test {
+
+using engine::PageLease;
+using engine::StepPlan;
+using kernels::kPageTokens;
+
+absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Open(const std::string& model_dir,
+                                                           const HostOptions& options) {
+  CHORUS_ASSIGN_OR_RETURN(engine::ModelConfig config, engine::ModelConfig::Load(model_dir));
+  CHORUS_ASSIGN_OR_RETURN(engine::Weights weights,
+                          engine::Weights::Load(model_dir, config, options.dtype, engine::Shard{}));
+  std::unique_ptr<ModelHost> host(new ModelHost(std::move(config), options));
+  CHORUS_ASSIGN_OR_RETURN(
+      host->runner_,
+      engine::CpuRunner::Create(host->config_, std::move(weights), host->memory_.view(),
+                                {.num_workers = options.num_workers}));
+  return host;
+}
+
+ModelHost::ModelHost(engine::ModelConfig config, const HostOptions& options)
+    : config_(std::move(config)),
+      memory_(options.dtype, config_.kv_heads, config_.head_dim, options.num_pages, config_.layers),
+      pages_(memory_.view()) {}
+
+absl::StatusOr<int32_t> ModelHost::Load(const engine::AdapterRef& adapter) {
+  const engine::ImageLayout& layout = adapter->layout();
+  CHORUS_ASSIGN_OR_RETURN(PageLease lease, pages_.Acquire(layout.num_ids));
+  const int64_t cells = kernels::CeilDiv(layout.num_tiles, kernels::TilesPerCell(pool_view()));
+  auto slot = std::make_shared<kernels::LoraSlot>();
+  slot->cells = engine::CellsInFillOrder(lease.ids(), cells, pool_view());
+  slot->modules = layout.modules;
+
+  std::promise<absl::Status> answer;
+  {
+    engine::AdapterLoader loader(
+        pool_view(), 1, [&](const engine::LoadDone& done) { answer.set_value(done.status); });
+    loader.Start({.ticket = 1, .adapter = adapter, .cells = slot->cells});
+    CHORUS_RETURN_IF_ERROR(answer.get_future().get());
+  }
+  adapter_pages_.push_back(std::move(lease));
+  slot_changes_.push_back({num_slots_, std::move(slot)});
+  return num_slots_++;
+}
+
+absl::StatusOr<std::vector<ModelHost::Logits>> ModelHost::Step(std::span<const StepPart> parts) {
+  std::vector<size_t> order(parts.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return parts[a].sequence->slot < parts[b].sequence->slot;
+  });
+  StepPlan plan;
+  plan.epoch = ++epoch_;
+  plan.slot_changes = std::exchange(slot_changes_, {});
+  plan.sequence_rows_begin.push_back(0);
+  plan.page_begin.push_back(0);
+  std::vector<int32_t> first_rows(parts.size());
+  for (const size_t i : order) {
+    CHORUS_ASSIGN_OR_RETURN(first_rows[i], AddPart(parts[i], &plan));
+  }
+
+  std::vector<int32_t> rows(static_cast<size_t>(plan.num_rows()));
+  std::iota(rows.begin(), rows.end(), 0);
+  CHORUS_ASSIGN_OR_RETURN(const std::vector<float> logits, runner_->RunForLogits(plan, rows));
+  std::vector<Logits> result(parts.size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    for (size_t r = 0; r < parts[i].tokens.size(); ++r) {
+      const auto row = static_cast<std::ptrdiff_t>(first_rows[i]) + static_cast<std::ptrdiff_t>(r);
+      const auto begin = logits.begin() + row * config_.vocabulary;
+      result[i].emplace_back(begin, begin + config_.vocabulary);
+    }
+  }
+  return result;
+}
+
+absl::StatusOr<int32_t> ModelHost::AddPart(const StepPart& part, StepPlan* plan) {
+  HostSequence& sequence = *part.sequence;
+  const auto first_row = static_cast<int32_t>(plan->num_rows());
+  const size_t total = sequence.tokens.size() + part.tokens.size();
+  const int64_t pages = kernels::CeilDiv<int64_t>(static_cast<int64_t>(total), kPageTokens);
+  CHORUS_ASSIGN_OR_RETURN(PageLease more, pages_.Acquire(pages - sequence.pages.size()));
+  if (sequence.pages.empty()) {
+    sequence.pages = std::move(more);
+  } else {
+    sequence.pages.Append(std::move(more));
+  }
+  for (const int32_t token : part.tokens) {
+    const auto position = static_cast<int32_t>(sequence.tokens.size());
+    plan->sequence_rows.push_back(static_cast<int32_t>(plan->num_rows()));
+    plan->tokens.push_back(token);
+    plan->positions.push_back(position);
+    plan->row_pages.push_back(sequence.pages[position / kPageTokens]);
+    sequence.tokens.push_back(token);
+  }
+  if (sequence.slot >= 0) {
+    if (plan->segments.empty() || plan->segments.back().slot != sequence.slot) {
+      plan->segments.push_back({sequence.slot, first_row, 0});
+    }
+    plan->segments.back().num_rows += static_cast<int32_t>(part.tokens.size());
+  }
+  plan->sequence_rows_begin.push_back(static_cast<int32_t>(plan->sequence_rows.size()));
+  const std::span<const engine::PageId> ids = sequence.pages.ids();
+  plan->page_ids.insert(plan->page_ids.end(), ids.begin(), ids.end());
+  plan->page_begin.push_back(static_cast<int32_t>(plan->page_ids.size()));
+  return first_row;
+}
+
+absl::StatusOr<ModelHost::Logits> ModelHost::RunAlone(std::span<const int32_t> tokens, int32_t slot,
+                                                      size_t chunk) {
+  HostSequence sequence;
+  sequence.slot = slot;
+  Logits all;
+  for (size_t begin = 0; begin < tokens.size(); begin += chunk) {
+    const std::span<const int32_t> part =
+        tokens.subspan(begin, std::min(chunk, tokens.size() - begin));
+    const StepPart parts[] = {{&sequence, {part.begin(), part.end()}}};
+    CHORUS_ASSIGN_OR_RETURN(std::vector<Logits> logits, Step(parts));
+    std::move(logits[0].begin(), logits[0].end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+}  // namespace chorus::test
