@@ -26,19 +26,17 @@ bool IsPlainName(const std::string& name) {
 }
 
 absl::StatusOr<std::map<std::string, std::string>> ReadIndex(const ByteSource& index) {
-  JsonLimits limits;
-  limits.max_bytes = size_t{16} << 20;
+  const JsonLimits limits = {.max_bytes = size_t{16} << 20, .reason = Reason::kModelFileInvalid};
   if (index.size() > limits.max_bytes) {
     return Refused(kIndexFile, "at most 16 MiB", absl::StrCat(index.size(), " bytes"));
   }
   std::string text(index.size(), '\0');
   CHORUS_RETURN_IF_ERROR(index.Read(0, std::as_writable_bytes(std::span(text))));
   CHORUS_ASSIGN_OR_RETURN(const Json json, ParseStrictJson(text, kIndexFile, limits));
-  const JsonValue map = JsonValue(&json, kIndexFile)["weight_map"];
+  const JsonValue map = JsonValue(&json, kIndexFile, limits.reason)["weight_map"];
   if (!map.is_object()) return Refused(map.place(), "an object", map.Shown());
   std::map<std::string, std::string> files;
-  for (const auto& [tensor, value] : map.json().items()) {
-    const JsonValue file(&value, absl::StrCat(map.place(), ": ", Quoted(tensor)));
+  for (const auto& [tensor, file] : map.Members()) {
     CHORUS_ASSIGN_OR_RETURN(std::string name, file.String());
     if (!IsPlainName(name)) {
       return Refused(file.place(), "the name of a .safetensors file", file.Shown());
@@ -74,8 +72,9 @@ const CheckpointTensor* Checkpoint::Find(const std::string& name) const {
 absl::Status Checkpoint::AddFile(const std::string& model_dir, const std::string& name) {
   CHORUS_ASSIGN_OR_RETURN(std::unique_ptr<ByteSource> file,
                           OpenFile(absl::StrCat(model_dir, "/", name)));
-  CHORUS_ASSIGN_OR_RETURN(std::vector<SafetensorsEntry> entries,
-                          ReadSafetensorsHeader(*file, name));
+  CHORUS_ASSIGN_OR_RETURN(
+      std::vector<SafetensorsEntry> entries,
+      ReadSafetensorsHeader(*file, name, {.reason = Reason::kModelFileInvalid}));
   for (SafetensorsEntry& entry : entries) {
     const std::string tensor = entry.name;
     if (!tensors_.try_emplace(tensor, CheckpointTensor{file.get(), std::move(entry)}).second) {

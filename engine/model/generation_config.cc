@@ -16,7 +16,7 @@ absl::Status ReadFloat(const JsonValue& value, double least, double most,
   if (value.absent()) return absl::OkStatus();
   CHORUS_ASSIGN_OR_RETURN(const double number, value.Number());
   if (number < least || number > most) {
-    return Refuse(Reason::kValueOutOfRange, value.place(),
+    return Refuse(Reason::kModelUnsupported, value.place(),
                   most == kMost ? absl::StrCat("a number from ", least)
                                 : absl::StrCat("a number from ", least, " to ", most),
                   value.Shown());
@@ -54,9 +54,7 @@ absl::Status AddEosIds(const JsonValue& config, int32_t vocabulary, std::set<int
     return absl::OkStatus();
   };
   if (!value.is_array()) return add(value);
-  for (const Json& id : value.json()) {
-    CHORUS_RETURN_IF_ERROR(add(JsonValue(&id, value.place())));
-  }
+  for (const JsonValue& id : value.Elements()) CHORUS_RETURN_IF_ERROR(add(id));
   return absl::OkStatus();
 }
 

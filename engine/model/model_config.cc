@@ -26,10 +26,10 @@ absl::Status Unsupported(const JsonValue& value, std::string expected) {
 
 absl::StatusOr<Json> ReadJsonFile(const std::string& path, const std::string& name) {
   CHORUS_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> file, OpenFile(path));
-  JsonLimits limits;
-  limits.max_bytes = size_t{16} << 20;
+  const JsonLimits limits = {.max_bytes = size_t{16} << 20, .reason = Reason::kModelFileInvalid};
   if (file->size() > limits.max_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ": larger than 16 MiB"));
+    return Refuse(limits.reason, name, absl::StrCat("at most ", limits.max_bytes, " bytes"),
+                  absl::StrCat(file->size()));
   }
   std::string text(file->size(), '\0');
   CHORUS_RETURN_IF_ERROR(file->Read(0, std::as_writable_bytes(std::span(text))));
@@ -188,7 +188,7 @@ absl::Status ReadGeneration(const std::string& model_dir, const JsonValue& confi
   const absl::StatusOr<Json> json =
       ReadJsonFile(absl::StrCat(model_dir, "/", kGenerationFile), kGenerationFile);
   if (json.ok()) {
-    const JsonValue generation(&*json, kGenerationFile);
+    const JsonValue generation(&*json, kGenerationFile, Reason::kModelUnsupported);
     CHORUS_RETURN_IF_ERROR(AddEosIds(generation, model->vocabulary, &eos));
     CHORUS_ASSIGN_OR_RETURN(model->generation, ReadGenerationDefaults(generation));
   } else if (!absl::IsNotFound(json.status())) {
@@ -226,7 +226,7 @@ ModelConfig::LinearShape ModelConfig::linear(kernels::LoraModule module) const {
 absl::StatusOr<ModelConfig> ModelConfig::Load(const std::string& model_dir) {
   CHORUS_ASSIGN_OR_RETURN(const Json json,
                           ReadJsonFile(absl::StrCat(model_dir, "/", kConfigFile), kConfigFile));
-  const JsonValue config(&json, kConfigFile);
+  const JsonValue config(&json, kConfigFile, Reason::kModelUnsupported);
   if (!config.is_object()) return Unsupported(config, "an object");
   CHORUS_ASSIGN_OR_RETURN(const ClassDefaults* const defaults, ReadClass(config));
   CHORUS_RETURN_IF_ERROR(CheckFeatures(config));
