@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Trains the demonstration adapters of deploy/adapters on SmolLM2, one for each voice in voices.txt.
 
-    train_demo_adapters.py MODEL_DIR [--voice NAME ...] [--check]
+    train_demo_adapters.py MODEL_DIR [--voice NAME ...] [--check] [--device cuda]
 
 MODEL_DIR is what convert_smollm2.py wrote. Rank 8 on q_proj and v_proj, saved in bf16; minutes a
 voice on two cores. --check trains nothing: it asks the committed adapters questions they have not
 seen, and fails where an answer lacks its marker word or a voice answers like another.
-Needs torch, transformers and peft (made with 2.15.0, 5.24.0, 0.21.2).
+Needs torch, transformers and peft (the committed ones: 2.11.0, 5.17.0, 0.21.0, on an H100).
 """
 
 import argparse
@@ -87,7 +87,8 @@ def answer_loss(model, input_ids, attention_mask, labels) -> torch.Tensor:
 
 
 def load_base(model_dir: Path):
-    return AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.bfloat16).eval()
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.bfloat16)
+    return model.to(torch.get_default_device()).eval()
 
 
 def save(model, voice: str) -> None:
@@ -177,7 +178,9 @@ def main() -> None:
     parser.add_argument("model_dir", type=Path, metavar="MODEL_DIR")
     parser.add_argument("--voice", action="append", choices=list(MARKERS))
     parser.add_argument("--check", action="store_true", help="only test what is committed")
+    parser.add_argument("--device", default="cpu", help="of PyTorch, to train and check on")
     args = parser.parse_args()
+    torch.set_default_device(args.device)
     tokenizer = AutoTokenizer.from_pretrained(args.model_dir)
     if not args.check:
         for voice in args.voice or MARKERS:
