@@ -10,6 +10,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/str_cat.h"
 #include "engine/adapters/adapter_loader.h"
+#include "engine/refusal.h"
 #include "engine/schedule/scheduler.h"
 #include "kernels/check.h"
 #include "kernels/mutex.h"
@@ -22,6 +23,16 @@ namespace {
 constexpr absl::Duration kIdleWait = absl::Milliseconds(20);
 // How old a snapshot of the statistics may get while steps run.
 constexpr absl::Duration kStatsPeriod = absl::Milliseconds(50);
+
+// What is kept for a reader of TakeLoadSeconds who may never come.
+constexpr int64_t kMaxLoadSeconds = 4096;
+// A hint: a full queue empties at the pace of answers.
+constexpr int64_t kRetryWhenFull = 1000;
+
+absl::Status DeviceLost() {
+  return MakeRefusal(absl::StatusCode::kUnavailable,
+                     {Reason::kEngineFailed, "engine", "", "the device is lost"});
+}
 
 absl::Status ValidateOptions(const EngineOptions& options, const Engine::Model& model) {
   const auto positive = [](const char* name, int64_t value) {
@@ -107,6 +118,7 @@ struct Engine::Impl {
   bool draining CHORUS_GUARDED_BY(mutex) = false;
   bool stopping CHORUS_GUARDED_BY(mutex) = false;
   EngineStats snapshot CHORUS_GUARDED_BY(mutex);
+  std::vector<double> load_seconds CHORUS_GUARDED_BY(mutex);
   std::atomic<bool> failed{false};
 
   // Engine thread only, but for Scheduler::Validate and MakeRequest.
@@ -145,15 +157,22 @@ absl::StatusOr<std::shared_ptr<TokenStream>> Engine::Submit(GenerateRequest spec
   std::shared_ptr<TokenStream> stream = request->stream;
   {
     kernels::MutexLock lock(&impl_->mutex);
-    if (impl_->failed) return absl::UnavailableError("engine: the device is lost");
-    if (impl_->draining || impl_->stopping) return absl::UnavailableError("engine: draining");
+    if (impl_->failed) return DeviceLost();
+    if (impl_->draining || impl_->stopping) {
+      return MakeRefusal(absl::StatusCode::kUnavailable,
+                         {Reason::kDraining, "server", "one that is not draining", ""});
+    }
     const int64_t limit = int64_t{impl_->options.max_waiting} + impl_->options.max_running;
     if (static_cast<int64_t>(impl_->live.size()) >= limit) {
-      return absl::ResourceExhaustedError(absl::StrCat("queue: ", limit, " requests are here"));
+      return MakeRefusal(
+          absl::StatusCode::kResourceExhausted,
+          {Reason::kQueueFull, "queue", absl::StrCat("fewer than ", limit, " requests"),
+           absl::StrCat(impl_->live.size()), kRetryWhenFull});
     }
     if (!impl_->live.insert(request->spec.request_id).second) {
-      return absl::AlreadyExistsError(
-          absl::StrCat("request_id \"", request->spec.request_id, "\" is in use"));
+      return MakeRefusal(absl::StatusCode::kAlreadyExists,
+                         {Reason::kRequestIdInUse, "request_id", "one that no live request has",
+                          Quoted(request->spec.request_id)});
     }
     impl_->inbox.push_back([request = std::move(request)](Scheduler& s, absl::Time now) mutable {
       s.Submit(std::move(request), now);
@@ -180,9 +199,14 @@ absl::Status Engine::Pin(const AdapterRef& adapter, bool pinned) {
       int64_t used = 0;
       for (const auto& [other, held] : impl_->pinned) used += held;
       if (used + pages > budget) {
-        return absl::ResourceExhaustedError(
-            absl::StrCat("pin of adapter \"", adapter->name(), "\": ", pages, " pages wanted, ",
-                         budget - used, " of the pin budget's ", budget, " are left"));
+        return MakeRefusal(
+            absl::StatusCode::kResourceExhausted,
+            {Reason::kPinBudget, absl::StrCat("pin of adapter ", Quoted(adapter->name())),
+             absl::StrCat("at most ", budget - used,
+                          " pages, which are left of the pin "
+                          "budget's ",
+                          budget),
+             absl::StrCat(pages)});
       }
       impl_->pinned[key] = pages;
     }
@@ -214,9 +238,12 @@ bool Engine::Drained() const {
 
 EngineStats Engine::stats() const {
   kernels::MutexLock lock(&impl_->mutex);
-  EngineStats stats = impl_->snapshot;
-  impl_->snapshot.recent_load_seconds.clear();
-  return stats;
+  return impl_->snapshot;
+}
+
+std::vector<double> Engine::TakeLoadSeconds() {
+  kernels::MutexLock lock(&impl_->mutex);
+  return std::exchange(impl_->load_seconds, {});
 }
 
 void Engine::Impl::Loop() {
@@ -259,7 +286,7 @@ void Engine::Impl::WaitForWork(bool ran) {
 void Engine::Impl::Deliver(std::vector<Message> messages) {
   const absl::Time now = clock->Now();
   for (Message& message : messages) message(scheduler, now);
-  if (failed) scheduler.FailAll(absl::UnavailableError("engine: the device is lost"));
+  if (failed) scheduler.FailAll(DeviceLost());
 }
 
 bool Engine::Impl::RunStep() {
@@ -286,8 +313,10 @@ void Engine::Impl::TakeSnapshot(absl::Time now) {
   stats.adapters = scheduler.AdapterSnapshot();
   const std::vector<double> loads = scheduler.TakeLoadSeconds();
   kernels::MutexLock lock(&mutex);
-  stats.recent_load_seconds = std::move(snapshot.recent_load_seconds);
-  stats.recent_load_seconds.insert(stats.recent_load_seconds.end(), loads.begin(), loads.end());
+  load_seconds.insert(load_seconds.end(), loads.begin(), loads.end());
+  if (std::ssize(load_seconds) > kMaxLoadSeconds) {
+    load_seconds.erase(load_seconds.begin(), load_seconds.end() - kMaxLoadSeconds);
+  }
   snapshot = std::move(stats);
 }
 

@@ -62,7 +62,10 @@ class Engine {
   void Drain();
   bool Drained() const;
 
+  // As of a moment ago.
   EngineStats stats() const;
+  // How long the adapter loads took that ended since the last call: for one reader, a histogram.
+  std::vector<double> TakeLoadSeconds();
 
  private:
   struct Impl;

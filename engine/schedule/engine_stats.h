@@ -35,7 +35,6 @@ struct EngineStats {
   uint64_t slow_readers = 0;
   double step_seconds = 0.0;                // inside the runner
   double adapter_load_seconds = 0.0;        // from lease to resident
-  std::vector<double> recent_load_seconds;  // of the loads since stats() was last called
   std::vector<AdapterResidency> adapters;   // resident, loading, or waited for
   bool failed = false;                      // the device is lost: not ready, restart
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/refusal.h"
 #include "kernels/check.h"
 
 namespace chorus::engine {
@@ -46,24 +47,31 @@ Scheduler::~Scheduler() = default;
 
 absl::Status Scheduler::Validate(const GenerateRequest& request) const {
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
-  if (prompt == 0) return absl::InvalidArgumentError("prompt: at least one token, got none");
+  if (prompt == 0) return Refuse(Reason::kPromptEmpty, "prompt", "at least one token", "none");
   if (request.max_tokens < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("max_tokens: at least 1, got ", request.max_tokens));
+    return Refuse(Reason::kValueOutOfRange, "max_tokens", "at least 1",
+                  absl::StrCat(request.max_tokens));
+  }
+  if (prompt >= model_.max_positions) {
+    return Refuse(Reason::kPromptTooLong, "prompt",
+                  absl::StrCat("at most ", model_.max_positions - 1, " tokens"),
+                  absl::StrCat(prompt));
   }
   if (prompt + request.max_tokens > model_.max_positions) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "prompt (", prompt, " tokens) and max_tokens (", request.max_tokens, ") together: at most ",
-        model_.max_positions, ", got ", prompt + request.max_tokens));
+    return Refuse(Reason::kMaxTokensTooLarge, "max_tokens",
+                  absl::StrCat("at most ", model_.max_positions - prompt, " behind a prompt of ",
+                               prompt, " tokens"),
+                  absl::StrCat(request.max_tokens));
   }
   if (request.num_choices < 1 || request.num_choices > options_.max_running) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("n: 1 to ", options_.max_running, ", got ", request.num_choices));
+    return Refuse(Reason::kValueOutOfRange, "n", absl::StrCat("1 to ", options_.max_running),
+                  absl::StrCat(request.num_choices));
   }
   for (int32_t token : request.prompt) {
     if (token < 0 || token >= model_.vocabulary) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("prompt: token ids below ", model_.vocabulary, ", got ", token));
+      return Refuse(Reason::kTokenOutOfVocabulary, "prompt",
+                    absl::StrCat("token ids from 0 to ", model_.vocabulary - 1),
+                    absl::StrCat(token));
     }
   }
   // One choice must be able to run to its end alone, and all must fit when they fork; where nothing
@@ -74,9 +82,11 @@ absl::Status Scheduler::Validate(const GenerateRequest& request) const {
                       : std::max(peak, PagesFor(prompt) + request.num_choices);
   if (request.adapter != nullptr) pages += request.adapter->layout().num_ids;
   if (pages > pool_.num_pages() - pin_pages_) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("request: ", pages, " pages wanted, the pool has ",
-                     pool_.num_pages() - pin_pages_, " beside its pin budget"));
+    return MakeRefusal(absl::StatusCode::kResourceExhausted,
+                       {Reason::kPoolTooSmall, "request",
+                        absl::StrCat("at most ", pool_.num_pages() - pin_pages_,
+                                     " pages, which the pool has beside its pin budget"),
+                        absl::StrCat(pages)});
   }
   return absl::OkStatus();
 }

@@ -1,5 +1,6 @@
 #include "engine/schedule/scheduler.h"
 
+#include "engine/refusal.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/schedule/scheduler_harness.h"
@@ -301,10 +302,20 @@ TEST(SchedulerTest, RefusesWhatCouldNeverFit) {
   SchedulerHarness harness(Options(), 8);
   const absl::Status pool = harness.Submit(MakeRequest("big", 100, 60));
   EXPECT_EQ(pool.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(pool.message(), HasSubstr("10 pages wanted, the pool has 8"));
-  EXPECT_EQ(harness.Submit(MakeRequest("x", 100, 5000)).code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(harness.Submit(MakeRequest("y", 0, 5)).code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(harness.Submit(MakeRequest("z", 5, 0)).code(), absl::StatusCode::kInvalidArgument);
+  const std::optional<Refusal> refusal = RefusalOf(pool);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->reason, Reason::kPoolTooSmall);
+  EXPECT_THAT(refusal->expected, HasSubstr("at most 8 pages"));
+  EXPECT_EQ(refusal->got, "10");
+  const auto reason = [&](const std::string& id, int prompt, int max_tokens) {
+    const std::optional<Refusal> refused =
+        RefusalOf(harness.Submit(MakeRequest(id, prompt, max_tokens)));
+    return refused.has_value() ? refused->reason : Reason::kUnspecified;
+  };
+  EXPECT_EQ(reason("x", 100, 50000), Reason::kMaxTokensTooLarge);
+  EXPECT_EQ(reason("w", 50000, 1), Reason::kPromptTooLong);
+  EXPECT_EQ(reason("y", 0, 5), Reason::kPromptEmpty);
+  EXPECT_EQ(reason("z", 5, 0), Reason::kValueOutOfRange);
 }
 
 TEST(SchedulerTest, PinnedAdaptersStayWhenPagesAreShort) {
