@@ -25,7 +25,11 @@ class Builder : public nlohmann::json_sax<Json> {
   bool boolean(bool value) override { return Add(value) != nullptr; }
   bool number_integer(number_integer_t value) override { return Add(value) != nullptr; }
   bool number_unsigned(number_unsigned_t value) override { return Add(value) != nullptr; }
-  bool number_float(number_float_t value, const string_t&) override {
+  bool number_float(number_float_t value, const string_t& written) override {
+    // nlohmann hands on what no integer type holds as the nearest double: another number.
+    if (written.find_first_of(".eE") == string_t::npos) {
+      return Fail(absl::StrCat("the integer ", Quoted(written), " beyond 64 bits"));
+    }
     return Add(value) != nullptr;
   }
   bool string(string_t& value) override { return Add(std::move(value)) != nullptr; }
