@@ -63,7 +63,7 @@ class Compiler {
     auto regex = std::make_unique<re2::RE2>(absl::StrCat(before, pattern, after), options);
     if (!regex->ok()) {
       return Refused("a regular expression that RE2 accepts",
-                     absl::StrCat(Quoted(pattern), " (", regex->error(), ")"));
+                     absl::StrCat(Quoted(pattern), " (", Quoted(regex->error()), ")"));
     }
     work_ += regex->ProgramSize() * num_paths_;
     if (work_ > kMaxWork) return Refused("fewer or smaller patterns", "too much to match");

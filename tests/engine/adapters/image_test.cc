@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/lora/tiles.h"
-#include "tests/engine/adapters/adapter_builder.h"
+#include "tests/support/adapter_builder.h"
 #include "tests/support/test_pool.h"
 
 namespace chorus::engine {
@@ -255,7 +255,7 @@ TEST(ImageTest, RefusesWhatOverflowsThePoolsType) {
   const ModelConfig model = test::TinyModel();
   const auto status_for = [&](DType type, float value) {
     AdapterFiles files = test::BuildAdapter(model);
-    files.tensor(test::PeftName(1, "v_proj", "lora_B.weight")).data =
+    files.tensor(test::PeftName(1, "v_proj", "lora_B.weight")).bytes =
         test::Elements("F32", 32 * 4, [&](uint64_t i) { return i == 37 ? value : 0.0f; });
     const std::string tensors = files.tensor_file();
     const auto spec = test::ReadAdapter(files.config_text(), tensors, model);

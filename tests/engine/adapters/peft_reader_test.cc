@@ -5,7 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/engine/adapters/adapter_builder.h"
+#include "tests/support/adapter_builder.h"
 
 namespace chorus::engine {
 namespace {
@@ -66,12 +66,12 @@ TEST(PeftReaderTest, SpansPointAtTheTensorsBytes) {
         return file.substr(span.offset, span.bytes);
       };
       EXPECT_EQ(bytes(module.a),
-                files.tensor(PeftName(module.layer, linear, "lora_A.weight")).data);
+                files.tensor(PeftName(module.layer, linear, "lora_A.weight")).bytes);
       EXPECT_EQ(bytes(module.b),
-                files.tensor(PeftName(module.layer, linear, "lora_B.weight")).data);
+                files.tensor(PeftName(module.layer, linear, "lora_B.weight")).bytes);
       ASSERT_TRUE(module.bias.has_value());
       EXPECT_EQ(bytes(*module.bias),
-                files.tensor(PeftName(module.layer, linear, "lora_B.bias")).data);
+                files.tensor(PeftName(module.layer, linear, "lora_B.bias")).bytes);
     }
   }
 }

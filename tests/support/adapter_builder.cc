@@ -1,4 +1,4 @@
-#include "tests/engine/adapters/adapter_builder.h"
+#include "tests/support/adapter_builder.h"
 
 #include <algorithm>
 #include <cstring>
@@ -30,8 +30,8 @@ Json SafetensorsHeader(const std::vector<FileTensor>& tensors) {
   for (const FileTensor& tensor : tensors) {
     header[tensor.name] = {{"dtype", tensor.dtype},
                            {"shape", tensor.shape},
-                           {"data_offsets", {offset, offset + tensor.data.size()}}};
-    offset += tensor.data.size();
+                           {"data_offsets", {offset, offset + tensor.bytes.size()}}};
+    offset += tensor.bytes.size();
   }
   return header;
 }
@@ -47,7 +47,7 @@ std::string SafetensorsFile(const std::vector<FileTensor>& tensors) {
   std::string header = SafetensorsHeader(tensors).dump();
   header.resize((header.size() + 7) / 8 * 8, ' ');
   std::string data;
-  for (const FileTensor& tensor : tensors) data += tensor.data;
+  for (const FileTensor& tensor : tensors) data += tensor.bytes;
   return SafetensorsFile(header, data);
 }
 

@@ -1,7 +1,7 @@
 // Builds PEFT adapters in memory, right ones and wrong ones: a safetensors file from a list of
 // tensors, and an adapter_config.json that fits. Values come from the counter hash.
-#ifndef CHORUS_TESTS_ENGINE_ADAPTERS_ADAPTER_BUILDER_H_
-#define CHORUS_TESTS_ENGINE_ADAPTERS_ADAPTER_BUILDER_H_
+#ifndef CHORUS_TESTS_SUPPORT_ADAPTER_BUILDER_H_
+#define CHORUS_TESTS_SUPPORT_ADAPTER_BUILDER_H_
 
 #include <cstdint>
 #include <functional>
@@ -14,15 +14,9 @@
 #include "engine/json/strict_json.h"
 #include "engine/model/byte_source.h"
 #include "engine/model/model_config.h"
+#include "tests/support/safetensors_file.h"
 
 namespace chorus::test {
-
-struct FileTensor {
-  std::string name;
-  std::string dtype = "F32";
-  std::vector<uint64_t> shape;
-  std::string data;  // little-endian
-};
 
 // The header that a correct writer makes: offsets in the order of the list.
 engine::Json SafetensorsHeader(const std::vector<FileTensor>& tensors);
@@ -77,4 +71,4 @@ std::unique_ptr<engine::ByteSource> Bytes(const std::string& text);
 
 }  // namespace chorus::test
 
-#endif  // CHORUS_TESTS_ENGINE_ADAPTERS_ADAPTER_BUILDER_H_
+#endif  // CHORUS_TESTS_SUPPORT_ADAPTER_BUILDER_H_
