@@ -1,0 +1,32 @@
+// What chorusd's command line asks for: flags, and the configuration file that `--config` names.
+// Flags win over the file, the file over the defaults.
+#ifndef CHORUS_SERVER_CONFIG_COMMAND_LINE_H_
+#define CHORUS_SERVER_CONFIG_COMMAND_LINE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/config/server_config.h"
+
+namespace chorus::server {
+
+inline constexpr char kVersion[] = CHORUS_VERSION;
+
+struct CommandLine {
+  enum class Action {
+    kRun,
+    kHelp,     // --help
+    kVersion,  // --version
+    kCheck,    // --check-config: the configuration is good
+  };
+  Action action = Action::kRun;
+  ServerConfig config;  // resolved and validated; kRun and kCheck
+  std::string text;     // for standard output, with its newline; all but kRun
+};
+
+// `argv[0]` is the program. InvalidArgument with one line for each thing that is wrong.
+absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv);
+
+}  // namespace chorus::server
+
+#endif  // CHORUS_SERVER_CONFIG_COMMAND_LINE_H_

@@ -1,0 +1,148 @@
+// How options of each type are read and written. `at` is a generic lambda that says where in a
+// ServerConfig the value lies, for reading and for writing: [](auto& c) -> auto& { return c.x; }
+#ifndef CHORUS_SERVER_CONFIG_OPTION_KINDS_H_
+#define CHORUS_SERVER_CONFIG_OPTION_KINDS_H_
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/config/byte_size.h"
+#include "server/config/options.h"
+
+namespace chorus::server {
+
+// What a row of the table says in words.
+struct OptionText {
+  std::string name;
+  std::string group;
+  std::string value;
+  std::string help;
+  std::string fallback;
+};
+
+inline Option OptionOf(OptionText text, std::string range, std::string expected) {
+  Option option;
+  option.name = std::move(text.name);
+  option.group = std::move(text.group);
+  option.value = std::move(text.value);
+  option.help = std::move(text.help);
+  option.fallback = std::move(text.fallback);
+  option.range = std::move(range);
+  option.expected = std::move(expected);
+  return option;
+}
+
+template <class At>
+Option StringOption(OptionText text, At at) {
+  Option option = OptionOf(std::move(text), "", "text");
+  option.print = [at](const ServerConfig& config) { return at(config); };
+  option.parse = [at](const std::string& value, ServerConfig* config) {
+    at(*config) = value;
+    return value.find('\0') == std::string::npos;
+  };
+  option.in_range = [](const ServerConfig&) { return true; };
+  return option;
+}
+
+template <class At>
+Option SwitchOption(OptionText text, At at) {
+  Option option = OptionOf(std::move(text), "", "true or false");
+  option.print = [at](const ServerConfig& config) { return at(config) ? "true" : "false"; };
+  option.parse = [at](const std::string& value, ServerConfig* config) {
+    if (value != "true" && value != "false") return false;
+    at(*config) = value == "true";
+    return true;
+  };
+  option.in_range = [](const ServerConfig&) { return true; };
+  return option;
+}
+
+template <class At>
+Option IntOption(OptionText text, At at, int64_t min, int64_t max) {
+  const std::string range = absl::StrCat(min, " to ", max);
+  Option option = OptionOf(std::move(text), range, "an integer from " + range);
+  option.print = [at](const ServerConfig& config) { return absl::StrCat(at(config)); };
+  option.parse = [at](const std::string& value, ServerConfig* config) {
+    using T = std::decay_t<decltype(at(*config))>;
+    T number = 0;
+    const char* const end = value.data() + value.size();
+    const auto [rest, error] = std::from_chars(value.data(), end, number);
+    if (error != std::errc() || rest != end) return false;
+    at(*config) = number;
+    return true;
+  };
+  option.in_range = [at, min, max](const ServerConfig& config) {
+    return at(config) >= min && at(config) <= max;
+  };
+  return option;
+}
+
+template <class At>
+Option BytesOption(OptionText text, At at, int64_t min, int64_t max) {
+  const std::string range = absl::StrCat(FormatByteSize(min), " to ", FormatByteSize(max));
+  Option option = OptionOf(std::move(text), range, absl::StrCat("a size from ", range));
+  option.print = [at](const ServerConfig& config) {
+    return FormatByteSize(static_cast<int64_t>(at(config)));
+  };
+  option.parse = [at](const std::string& value, ServerConfig* config) {
+    const std::optional<int64_t> bytes = ParseByteSize(value);
+    if (!bytes.has_value()) return false;
+    at(*config) = static_cast<std::decay_t<decltype(at(*config))>>(*bytes);
+    return true;
+  };
+  option.in_range = [at, min, max](const ServerConfig& config) {
+    const auto bytes = static_cast<int64_t>(at(config));
+    return bytes >= min && bytes <= max;
+  };
+  return option;
+}
+
+// A share: from 0 to below 1.
+template <class At>
+Option ShareOption(OptionText text, At at) {
+  Option option = OptionOf(std::move(text), "0 to below 1", "a number from 0 to below 1");
+  option.print = [at](const ServerConfig& config) {
+    char digits[32];  // the shortest form that reads back the same
+    const auto end = std::to_chars(digits, digits + sizeof digits, at(config)).ptr;
+    return std::string(digits, end);
+  };
+  option.parse = [at](const std::string& value, ServerConfig* config) {
+    return absl::SimpleAtod(value, &at(*config)) && std::isfinite(at(*config));
+  };
+  option.in_range = [at](const ServerConfig& config) {
+    return at(config) >= 0.0 && at(config) < 1.0;
+  };
+  return option;
+}
+
+// `names[i]` is the word for the enumerator with the number i.
+template <class At>
+Option ChoiceOption(OptionText text, At at, std::vector<std::string> names) {
+  const std::string range = absl::StrJoin(names, ", ");
+  Option option = OptionOf(std::move(text), range, "one of " + range);
+  option.print = [at, names](const ServerConfig& config) {
+    return names[static_cast<size_t>(at(config))];
+  };
+  option.parse = [at, names](const std::string& value, ServerConfig* config) {
+    const auto it = std::find(names.begin(), names.end(), value);
+    if (it == names.end()) return false;
+    at(*config) = static_cast<std::decay_t<decltype(at(*config))>>(it - names.begin());
+    return true;
+  };
+  option.in_range = [](const ServerConfig&) { return true; };
+  return option;
+}
+
+}  // namespace chorus::server
+
+#endif  // CHORUS_SERVER_CONFIG_OPTION_KINDS_H_

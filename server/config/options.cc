@@ -1,0 +1,199 @@
+#include "server/config/options.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "kernels/lora/tiles.h"
+#include "server/config/option_kinds.h"
+
+namespace chorus::server {
+namespace {
+
+constexpr int64_t kKiB = int64_t{1} << 10;
+constexpr int64_t kMiB = int64_t{1} << 20;
+constexpr int64_t kTiB = int64_t{1} << 40;
+
+using Table = std::vector<Option>;
+
+void AddModel(Table* table) {
+  const std::string group = "Model";
+  table->push_back(StringOption(
+      {"model", group, "DIR", "Directory of a Hugging Face model.", "none: it must be given"},
+      [](auto& c) -> auto& { return c.model; }));
+  table->push_back(StringOption(
+      {"served_model_name", group, "NAME", "What requests for the base model call it.",
+       "the last part of --model"},
+      [](auto& c) -> auto& { return c.served_model_name; }));
+  table->push_back(ChoiceOption({"dtype", group, "TYPE",
+                                 "Type in which weights, KV and adapters are kept and computed. "
+                                 "auto: bf16 where the processor has it, else f32."},
+                                [](auto& c) -> auto& { return c.dtype; }, {"auto", "bf16", "f32"}));
+  table->push_back(ChoiceOption({"device", group, "DEVICE", "Where the model runs."},
+                                [](auto& c) -> auto& { return c.device; }, {"auto", "cpu"}));
+  table->push_back(ChoiceOption({"generation_config", group, "SOURCE",
+                                 "Sampling of requests that leave it open. auto: the model's "
+                                 "generation_config.json; none: temperature 1."},
+                                [](auto& c) -> auto& { return c.generation_config; },
+                                {"auto", "none"}));
+  table->push_back(StringOption(
+      {"chat_template", group, "FILE", "Chat template (Jinja) to use instead of the model's own.",
+       "the model's own"},
+      [](auto& c) -> auto& { return c.chat_template; }));
+  table->push_back(SwitchOption(
+      {"isolate_special_tokens", group, "",
+       "Text of special tokens inside chat messages stays plain text."},
+      [](auto& c) -> auto& { return c.isolate_special_tokens; }));
+}
+
+void AddAddresses(Table* table) {
+  const std::string group = "Addresses";
+  table->push_back(StringOption(
+      {"listen", group, "ADDRESS",
+       "Where gRPC is served: HOST:PORT of this machine alone (port 0: "
+       "any free one), or unix:PATH."},
+      [](auto& c) -> auto& { return c.listen; }));
+  table->push_back(StringOption(
+      {"metrics_listen", group, "ADDRESS",
+       "Where GET /metrics is answered: HOST:PORT of this machine "
+       "alone (port 0: any free one), or none."},
+      [](auto& c) -> auto& { return c.metrics_listen; }));
+  table->push_back(StringOption(
+      {"port_file", group, "FILE", "File to write once the server is ready, with its ports.",
+       "none is written"},
+      [](auto& c) -> auto& { return c.port_file; }));
+}
+
+void AddMemory(Table* table) {
+  const std::string group = "Memory and compute";
+  table->push_back(BytesOption(
+      {"pool_bytes", group, "SIZE", "Memory for KV and adapters together."},
+      [](auto& c) -> auto& { return c.pool_bytes; }, kMiB, 16 * kTiB));
+  table->push_back(IntOption(
+      {"threads", group, "N", "Compute threads. 0: one for each processor."},
+      [](auto& c) -> auto& { return c.threads; }, 0, 1024));
+}
+
+void AddAdapters(Table* table) {
+  const std::string group = "Adapters";
+  table->push_back(StringOption(
+      {"store", group, "DIR",
+       "Directory that keeps uploaded adapters; made when it is not "
+       "there."},
+      [](auto& c) -> auto& { return c.store; }));
+  table->push_back(SwitchOption(
+      {"allow_volatile_store", group, "",
+       "Accept a store on tmpfs or overlayfs, which a restart may "
+       "empty."},
+      [](auto& c) -> auto& { return c.allow_volatile_store; }));
+  table->push_back(BytesOption(
+      {"max_adapter_bytes", group, "SIZE", "Largest adapter_model.safetensors that is accepted."},
+      [](auto& c) -> auto& { return c.catalog.max_tensor_bytes; }, kKiB, kTiB));
+  table->push_back(IntOption(
+      {"max_uploads", group, "N", "Uploads at one time."},
+      [](auto& c) -> auto& { return c.catalog.max_uploads; }, 1, 1024));
+}
+
+void AddAdmission(Table* table) {
+  const std::string group = "Scheduling";
+  table->push_back(ChoiceOption({"admission", group, "MODE",
+                                 "optimistic: start while the prompt fits, preempt when memory "
+                                 "runs short; conservative: start only what is sure to end."},
+                                [](auto& c) -> auto& { return c.engine.admission; },
+                                {"optimistic", "conservative"}));
+  table->push_back(IntOption(
+      {"max_running", group, "N", "Sequences that run at one time; at most --max-step-tokens."},
+      [](auto& c) -> auto& { return c.engine.max_running; }, 1, 4096));
+  table->push_back(IntOption(
+      {"max_step_tokens", group, "N", "Tokens computed in one step."},
+      [](auto& c) -> auto& { return c.engine.max_step_tokens; }, 1, 65536));
+  table->push_back(IntOption(
+      {"max_prefill_chunk", group, "N", "Prompt tokens of one sequence in one step."},
+      [](auto& c) -> auto& { return c.engine.max_prefill_chunk; }, 1, 65536));
+  table->push_back(IntOption(
+      {"max_step_adapters", group, "N", "Distinct adapters in one step."},
+      [](auto& c) -> auto& { return c.engine.max_step_adapters; }, 1, 4096));
+  table->push_back(IntOption(
+      {"max_step_rank_sum", group, "N", "Sum of the ranks of the adapters in one step."},
+      [](auto& c) -> auto& { return c.engine.max_step_rank_sum; }, kernels::kMaxLoraRank, 1 << 20));
+  table->push_back(IntOption(
+      {"max_waiting", group, "N", "Requests that may wait; further ones are refused."},
+      [](auto& c) -> auto& { return c.engine.max_waiting; }, 0, 1 << 20));
+}
+
+void AddQueues(Table* table) {
+  const std::string group = "Scheduling";
+  table->push_back(IntOption(
+      {"max_overtakes", group, "N", "Requests that may pass one whose memory is not free yet."},
+      [](auto& c) -> auto& { return c.engine.max_overtakes; }, 0, 1 << 20));
+  table->push_back(ShareOption(
+      {"admission_watermark", group, "SHARE",
+       "Share of the pool kept free for sequences that grow "
+       "(optimistic)."},
+      [](auto& c) -> auto& { return c.engine.admission_watermark; }));
+  table->push_back(ShareOption(
+      {"pin_budget", group, "SHARE", "Largest share of the pool for pinned adapters."},
+      [](auto& c) -> auto& { return c.engine.pin_budget; }));
+  table->push_back(SwitchOption(
+      {"prefix_cache", group, "", "Keep the KV of prompts for others that begin alike."},
+      [](auto& c) -> auto& { return c.engine.prefix_cache; }));
+  table->push_back(IntOption(
+      {"max_loads", group, "N", "Adapters loaded at one time."},
+      [](auto& c) -> auto& { return c.engine.max_loads; }, 1, 1024));
+  table->push_back(IntOption(
+      {"loader_threads", group, "N", "Threads that load adapters."},
+      [](auto& c) -> auto& { return c.engine.loader_threads; }, 1, 64));
+}
+
+void AddServing(Table* table) {
+  const std::string group = "Serving";
+  table->push_back(IntOption(
+      {"max_connections", group, "N", "Connections at one time; further ones are closed."},
+      [](auto& c) -> auto& { return c.max_connections; }, 1, 1 << 20));
+  table->push_back(IntOption(
+      {"stall_limit_ms", group, "MS", "A client that takes nothing for so long is cut off."},
+      [](auto& c) -> auto& { return c.stall_limit_ms; }, 1, 3'600'000));
+  table->push_back(IntOption(
+      {"drain_delay_ms", group, "MS",
+       "After SIGTERM: not ready, but still accepting, for so long."},
+      [](auto& c) -> auto& { return c.drain_delay_ms; }, 0, 3'600'000));
+  table->push_back(IntOption(
+      {"drain_timeout_ms", group, "MS", "After that: what still runs has so long to finish."},
+      [](auto& c) -> auto& { return c.drain_timeout_ms; }, 0, 86'400'000));
+}
+
+Table MakeTable() {
+  Table table;
+  AddModel(&table);
+  AddAddresses(&table);
+  AddMemory(&table);
+  AddAdapters(&table);
+  AddAdmission(&table);
+  AddQueues(&table);
+  AddServing(&table);
+  return table;
+}
+
+}  // namespace
+
+std::string Option::flag() const {
+  return absl::StrCat("--", absl::StrReplaceAll(name, {{"_", "-"}}));
+}
+
+std::string Option::default_text() const {
+  return fallback.empty() ? print(ServerConfig{}) : fallback;
+}
+
+std::span<const Option> AllOptions() {
+  static const Table* const table = new Table(MakeTable());
+  return *table;
+}
+
+const Option* FindOption(std::string_view name) {
+  for (const Option& option : AllOptions()) {
+    if (option.name == name || option.flag().substr(2) == name) return &option;
+  }
+  return nullptr;
+}
+
+}  // namespace chorus::server
