@@ -40,8 +40,9 @@ struct AdapterInfo {
 };
 
 struct CatalogEvent {
-  enum class Kind { kPut, kDeleting, kDeleted, kPinned };
-  uint64_t revision = 0;
+  // kSnapshotEnd: what came before is how things stand, what follows are changes; no adapter.
+  enum class Kind { kPut, kDeleting, kDeleted, kPinned, kSnapshotEnd };
+  uint64_t revision = 0;  // 0 inside a snapshot: who is cut off there begins again
   Kind kind = Kind::kPut;
   AdapterInfo adapter;
 };
@@ -76,6 +77,10 @@ class CatalogWatch {
   // The next event, or nullopt when none came within `timeout`. OutOfRange with the last revision
   // delivered, when the watcher fell too far behind or asked for a revision that is forgotten.
   virtual absl::StatusOr<std::optional<CatalogEvent>> Next(absl::Duration timeout) = 0;
+  // `on_news` is called, on any thread, whenever Next has something to say that it had not before;
+  // also for a cut and for the catalog's end. It must be quick and may call Next, but not the
+  // catalog. Set at most once, before the first Next; news from before that is not announced.
+  virtual void OnNews(std::function<void()> on_news) = 0;
 };
 
 // Thread-safe. A tenant sees its own adapters and those of the shared tenant, nothing else; what it
@@ -102,7 +107,7 @@ class Catalog {
                                                 bool pinned) = 0;
 
   virtual uint64_t revision() const = 0;
-  // since_revision 0: a snapshot of kPut events first; otherwise the events after it.
+  // since_revision 0: a snapshot first, kPut events and kSnapshotEnd; otherwise the events after it.
   virtual absl::StatusOr<std::unique_ptr<CatalogWatch>> Watch(const std::string& tenant,
                                                               uint64_t since_revision) = 0;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -34,21 +35,30 @@ class CatalogHistory::Watcher {
 
   void Push(const CatalogEvent& event) {
     if (!Sees(tenant_, event)) return;
-    MutexLock lock(&mutex_);
-    if (cut_) return;
-    if (queue_.size() >= max_queued_) {
-      cut_ = true;
-      queue_.clear();
-    } else {
-      queue_.push_back(event);
+    {
+      MutexLock lock(&mutex_);
+      if (cut_) return;
+      if (queue_.size() >= max_queued_) {
+        cut_ = true;
+        queue_.clear();
+      } else {
+        queue_.push_back(event);
+      }
     }
-    changed_.NotifyAll();
+    Announce();
   }
 
   void Close() {
+    {
+      MutexLock lock(&mutex_);
+      closed_ = true;
+    }
+    Announce();
+  }
+
+  void OnNews(std::function<void()> on_news) {
     MutexLock lock(&mutex_);
-    closed_ = true;
-    changed_.NotifyAll();
+    on_news_ = std::move(on_news);
   }
 
   absl::StatusOr<std::optional<CatalogEvent>> Next(absl::Duration timeout) {
@@ -72,12 +82,23 @@ class CatalogHistory::Watcher {
   }
 
  private:
+  void Announce() {
+    changed_.NotifyAll();
+    std::function<void()> on_news;
+    {
+      MutexLock lock(&mutex_);
+      on_news = on_news_;
+    }
+    if (on_news) on_news();
+  }
+
   const std::string tenant_;
   const size_t max_queued_;
   kernels::Mutex mutex_;
   kernels::CondVar changed_;
   std::deque<CatalogEvent> queue_ CHORUS_GUARDED_BY(mutex_);
   uint64_t delivered_ CHORUS_GUARDED_BY(mutex_);
+  std::function<void()> on_news_ CHORUS_GUARDED_BY(mutex_);
   bool cut_ CHORUS_GUARDED_BY(mutex_) = false;
   bool closed_ CHORUS_GUARDED_BY(mutex_) = false;
 };
@@ -91,6 +112,7 @@ class WatchHandle : public CatalogWatch {
   absl::StatusOr<std::optional<CatalogEvent>> Next(absl::Duration timeout) override {
     return watcher_->Next(timeout);
   }
+  void OnNews(std::function<void()> on_news) override { watcher_->OnNews(std::move(on_news)); }
 
  private:
   const std::shared_ptr<Watcher> watcher_;
@@ -128,11 +150,10 @@ absl::StatusOr<std::unique_ptr<CatalogWatch>> CatalogHistory::Watch(
   MutexLock lock(&mutex_);
   std::deque<CatalogEvent> backlog;
   if (since_revision == 0) {
-    // Only the last one carries the revision: who is cut off before it begins again from 0.
     for (AdapterInfo& info : snapshot) {
       backlog.push_back({0, CatalogEvent::Kind::kPut, std::move(info)});
     }
-    if (!backlog.empty()) backlog.back().revision = revision_;
+    backlog.push_back({revision_, CatalogEvent::Kind::kSnapshotEnd, AdapterInfo()});
   } else {
     if (since_revision < forgotten_ || since_revision > revision_) {
       return Behind(absl::StrCat("a revision from ", forgotten_, " to ", revision_),
