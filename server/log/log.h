@@ -3,8 +3,8 @@
 //   2026-11-26T15:04:05.123Z info listening address=127.0.0.1:50051 port=50051
 //   TIME LEVEL MESSAGE (SPACE KEY=VALUE)…     a VALUE with anything but plain characters is
 //   "quoted"
-#ifndef CHORUS_SERVER_LOG_H_
-#define CHORUS_SERVER_LOG_H_
+#ifndef CHORUS_SERVER_LOG_LOG_H_
+#define CHORUS_SERVER_LOG_LOG_H_
 
 #include <initializer_list>
 #include <string>
@@ -52,4 +52,4 @@ std::string FormatLogLine(absl::Time time, LogLevel level, std::string_view mess
 
 }  // namespace chorus::server
 
-#endif  // CHORUS_SERVER_LOG_H_
+#endif  // CHORUS_SERVER_LOG_LOG_H_
