@@ -1,0 +1,60 @@
+// A console whose other end the test holds.
+#ifndef CHORUS_TESTS_SERVER_CLI_TEST_CONSOLE_H_
+#define CHORUS_TESTS_SERVER_CLI_TEST_CONSOLE_H_
+
+#include <unistd.h>
+
+#include <string>
+
+#include "kernels/check.h"
+#include "server/cli/chorus.h"
+
+namespace chorus::cli {
+
+class StringOutput : public Output {
+ public:
+  void Write(absl::string_view text) override { text_.append(text.data(), text.size()); }
+
+  const std::string& text() const { return text_; }
+  void Clear() { text_.clear(); }
+  // A terminal of that size, without colours.
+  void BecomeTerminal(int columns, int rows) {
+    is_terminal_ = true;
+    columns_ = columns;
+    rows_ = rows;
+  }
+
+ private:
+  std::string text_;
+};
+
+class TestConsole {
+ public:
+  TestConsole() { CHORUS_CHECK_EQ(pipe(pipe_), 0); }
+  ~TestConsole() {
+    close(pipe_[0]);
+    CloseInput();
+  }
+
+  void Type(absl::string_view text) {
+    CHORUS_CHECK_EQ(write(pipe_[1], text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+  void CloseInput() {
+    if (pipe_[1] >= 0) close(pipe_[1]);
+    pipe_[1] = -1;
+  }
+
+  Console console() { return {&out, &err, pipe_[0], in_is_terminal}; }
+  ExitCode Run(const Args& args) { return RunChorus(args, console()); }
+
+  StringOutput out;
+  StringOutput err;
+  bool in_is_terminal = false;
+
+ private:
+  int pipe_[2];
+};
+
+}  // namespace chorus::cli
+
+#endif  // CHORUS_TESTS_SERVER_CLI_TEST_CONSOLE_H_
