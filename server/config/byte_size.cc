@@ -8,7 +8,7 @@
 namespace chorus::server {
 namespace {
 
-constexpr size_t kMaxDigits = 18;
+constexpr size_t kMaxDigits = 19;
 
 struct Unit {
   std::string_view name;
@@ -65,7 +65,7 @@ std::optional<int64_t> ParseByteSize(std::string_view text) {
   const std::optional<int64_t> unit = UnitBytes(text);
   if (!unit.has_value()) return std::nullopt;
 
-  // In 128 bits: 18 digits of each part times a unit of at most 2^40 fit.
+  // In 128 bits: 19 digits of each part times a unit of at most 2^40 fit.
   if (whole.size() > kMaxDigits || fraction.size() > kMaxDigits) return std::nullopt;
   __int128 bytes = Number(whole) * *unit;
   __int128 scale = 1;

@@ -1,5 +1,6 @@
 #include "server/config/command_line.h"
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/refusal.h"
+#include "kernels/status_macros.h"
 #include "server/config/config_file.h"
 #include "server/config/help_text.h"
 #include "server/config/nearest_name.h"
@@ -83,31 +85,33 @@ class Scanner {
       return;
     }
     Complain(NoSuchFlag(name));
+    // What follows was most likely meant for it.
+    if (!value.has_value() && AtValue() && words_[next_][0] != '-') ++next_;
   }
 
-  // --help wins over --version, both over --check-config.
+  bool AtValue() const { return next_ < words_.size() && !absl::StartsWith(words_[next_], "--"); }
+
+  // --help wins over --version, both over --check-config: as they are numbered.
   bool TakeAction(const std::string& name, const std::optional<std::string>& value) {
-    static const std::vector<std::pair<std::string, Action>> actions = {
-        {"check-config", Action::kCheck}, {"version", Action::kVersion}, {"help", Action::kHelp}};
-    const auto rank = [](Action action) {
-      return action == Action::kHelp      ? 3
-             : action == Action::kVersion ? 2
-             : action == Action::kCheck   ? 1
-                                          : 0;
-    };
-    for (const auto& [word, action] : actions) {
-      if (name != word) continue;
-      if (value.has_value()) Complain(absl::StrCat("--", name, ": takes no value"));
-      if (rank(action) > rank(arguments_.action)) arguments_.action = action;
-      return true;
+    Action action;
+    if (name == "help") {
+      action = Action::kHelp;
+    } else if (name == "version") {
+      action = Action::kVersion;
+    } else if (name == "check-config") {
+      action = Action::kCheck;
+    } else {
+      return false;
     }
-    return false;
+    if (value.has_value()) Complain(absl::StrCat("--", name, ": takes no value"));
+    arguments_.action = std::max(arguments_.action, action);
+    return true;
   }
 
   std::optional<std::string> TakeValue(const std::string& name,
                                        const std::optional<std::string>& value) {
     if (value.has_value()) return value;
-    if (next_ < words_.size() && !absl::StartsWith(words_[next_], "--")) return words_[next_++];
+    if (AtValue()) return words_[next_++];
     Complain(absl::StrCat("--", name, ": expected a value"));
     return std::nullopt;
   }
@@ -117,13 +121,34 @@ class Scanner {
   Arguments arguments_;
 };
 
-void ApplyFile(const std::string& path, ServerConfig* config, std::vector<std::string>* problems) {
-  const absl::StatusOr<v1::Config> file = ReadConfigFile(path);
-  if (file.ok()) {
-    ApplyConfig(*file, path, config, problems);
-  } else {
-    problems->emplace_back(file.status().message());
+void ApplyFlags(const Arguments& arguments, ServerConfig* config,
+                std::vector<std::string>* problems) {
+  for (const auto& [option, value] : arguments.values) {
+    if (option->parse(value, config)) continue;
+    problems->emplace_back(engine::Refuse(engine::Reason::kValueOutOfRange, option->flag(),
+                                          option->expected, engine::Quoted(value))
+                               .message());
   }
+}
+
+// Everything that is wrong at once; but when the file cannot be read, no guesses at what it says.
+absl::StatusOr<ServerConfig> Configure(Arguments arguments) {
+  std::vector<std::string> problems = std::move(arguments.problems);
+  ServerConfig config;
+  bool complete = true;
+  if (arguments.config_file.has_value()) {
+    const std::string& path = *arguments.config_file;
+    const absl::StatusOr<v1::Config> file = ReadConfigFile(path);
+    complete = file.ok();
+    if (file.ok()) ApplyConfig(*file, path, &config, &problems);
+    if (!file.ok()) problems.emplace_back(file.status().message());
+  }
+  ApplyFlags(arguments, &config, &problems);
+  config.Resolve();
+  const absl::Status valid = complete ? config.Validate() : absl::OkStatus();
+  if (!valid.ok()) problems.emplace_back(valid.message());
+  if (!problems.empty()) return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
+  return config;
 }
 
 }  // namespace
@@ -140,20 +165,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
     line.text = absl::StrCat("chorusd ", kVersion, "\n");
     return line;
   }
-  std::vector<std::string> problems = std::move(arguments.problems);
-  if (arguments.config_file.has_value()) {
-    ApplyFile(*arguments.config_file, &line.config, &problems);
-  }
-  for (const auto& [option, value] : arguments.values) {
-    if (option->parse(value, &line.config)) continue;
-    problems.emplace_back(engine::Refuse(engine::Reason::kValueOutOfRange, option->flag(),
-                                         option->expected, engine::Quoted(value))
-                              .message());
-  }
-  line.config.Resolve();
-  const absl::Status valid = line.config.Validate();
-  if (!valid.ok()) problems.emplace_back(valid.message());
-  if (!problems.empty()) return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
+  CHORUS_ASSIGN_OR_RETURN(line.config, Configure(std::move(arguments)));
   if (line.action == Action::kCheck) line.text = ToConfigText(line.config);
   return line;
 }

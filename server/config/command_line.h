@@ -13,11 +13,12 @@ namespace chorus::server {
 inline constexpr char kVersion[] = CHORUS_VERSION;
 
 struct CommandLine {
+  // Of several the last here counts.
   enum class Action {
     kRun,
-    kHelp,     // --help
-    kVersion,  // --version
     kCheck,    // --check-config: the configuration is good
+    kVersion,  // --version
+    kHelp,     // --help
   };
   Action action = Action::kRun;
   ServerConfig config;  // resolved and validated; kRun and kCheck

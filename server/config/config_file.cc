@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "engine/refusal.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/tokenizer.h"
@@ -110,8 +111,9 @@ absl::StatusOr<v1::Config> ReadConfigFile(const std::string& path) {
   if (first != std::string::npos && (*content)[first] == '{') {
     const auto status = pb::util::JsonStringToMessage(*content, &file);
     if (status.ok()) return file;
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": not a JSON configuration: ", std::string(status.message())));
+    absl::string_view reason(status.message().data(), status.message().size());
+    absl::ConsumePrefix(&reason, ": ");
+    return absl::InvalidArgumentError(absl::StrCat(path, ": as JSON: ", reason));
   }
   FirstError error;
   pb::TextFormat::Parser parser;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "server/config/options.h"
 
@@ -13,8 +14,9 @@ namespace {
 constexpr size_t kColumns = 100;
 constexpr size_t kTextColumn = 33;
 
-// A flag on the left, its text on the right, broken between words.
-void AppendEntry(const std::string& left, const std::string& text, std::string* out) {
+// A flag on the left, its text on the right, broken between words; `note` stays in one piece.
+void AppendEntry(const std::string& left, const std::string& text, const std::string& note,
+                 std::string* out) {
   std::string line = "  " + left;
   if (line.size() + 2 > kTextColumn) {
     absl::StrAppend(out, line, "\n");
@@ -22,7 +24,9 @@ void AppendEntry(const std::string& left, const std::string& text, std::string* 
   }
   line.resize(kTextColumn, ' ');
   size_t words = 0;  // on this line
-  for (const std::string& word : std::vector<std::string>(absl::StrSplit(text, ' '))) {
+  std::vector<std::string> pieces = absl::StrSplit(text, ' ');
+  if (!note.empty()) pieces.push_back(absl::StrCat("[", note, "]"));
+  for (const std::string& word : pieces) {
     if (words > 0 && line.size() + 1 + word.size() > kColumns) {
       absl::StrAppend(out, line, "\n");
       line.assign(kTextColumn, ' ');
@@ -34,19 +38,20 @@ void AppendEntry(const std::string& left, const std::string& text, std::string* 
   absl::StrAppend(out, line, "\n");
 }
 
+bool IsOn(const Option& option) { return option.is_switch() && option.default_text() == "true"; }
+
 std::string LeftSide(const Option& option) {
   if (!option.is_switch()) return absl::StrCat(option.flag(), " ", option.value);
-  // What is on by default is only ever switched off.
-  const bool on = option.default_text() == "true";
-  return on ? absl::StrCat("--no-", option.flag().substr(2)) : option.flag();
+  return IsOn(option) ? absl::StrCat("--[no-]", option.flag().substr(2)) : option.flag();
 }
 
-std::string RightSide(const Option& option) {
-  if (option.is_switch()) {
-    return absl::StrCat(option.help, option.default_text() == "true" ? " On by default." : "");
-  }
-  const std::string range = option.range.empty() ? "" : absl::StrCat(option.range, "; ");
-  return absl::StrCat(option.help, " [", range, "default: ", option.default_text(), "]");
+// Range and default.
+std::string Note(const Option& option) {
+  if (option.is_switch()) return IsOn(option) ? "default on" : "";
+  std::vector<std::string> parts;
+  if (!option.range.empty()) parts.push_back(option.range);
+  if (!option.default_text().empty()) parts.push_back("default " + option.default_text());
+  return absl::StrJoin(parts, "; ");
 }
 
 }  // namespace
@@ -62,19 +67,19 @@ std::string HelpText() {
   for (const Option& option : AllOptions()) {
     if (option.group != group) absl::StrAppend(&out, "\n", option.group, "\n");
     group = option.group;
-    AppendEntry(LeftSide(option), RightSide(option), &out);
+    AppendEntry(LeftSide(option), option.help, Note(option), &out);
   }
   absl::StrAppend(&out, "\nThe program\n");
   AppendEntry("--config FILE",
               "Read this file first: fields of chorus.v1.Config (flags with _ for -), as text "
               "(max_running: 32) or JSON.",
-              &out);
+              "", &out);
   AppendEntry("--check-config",
               "Print the configuration that would be used, as text that --config takes, and exit: "
               "0 when it is good, 1 when it is not. Reads no model.",
-              &out);
-  AppendEntry("--version", "Print the version and exit.", &out);
-  AppendEntry("--help", "Print this and exit.", &out);
+              "", &out);
+  AppendEntry("--version", "Print the version and exit.", "", &out);
+  AppendEntry("--help", "Print this and exit.", "", &out);
   return out;
 }
 

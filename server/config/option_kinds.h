@@ -44,11 +44,12 @@ inline Option OptionOf(OptionText text, std::string range, std::string expected)
 
 template <class At>
 Option StringOption(OptionText text, At at) {
-  Option option = OptionOf(std::move(text), "", "text");
+  Option option = OptionOf(std::move(text), "", "text without zero bytes");
   option.print = [at](const ServerConfig& config) { return at(config); };
   option.parse = [at](const std::string& value, ServerConfig* config) {
+    if (value.find('\0') != std::string::npos) return false;
     at(*config) = value;
-    return value.find('\0') == std::string::npos;
+    return true;
   };
   option.in_range = [](const ServerConfig&) { return true; };
   return option;
@@ -117,7 +118,10 @@ Option ShareOption(OptionText text, At at) {
     return std::string(digits, end);
   };
   option.parse = [at](const std::string& value, ServerConfig* config) {
-    return absl::SimpleAtod(value, &at(*config)) && std::isfinite(at(*config));
+    double number = 0.0;
+    if (!absl::SimpleAtod(value, &number) || !std::isfinite(number)) return false;
+    at(*config) = number;
+    return true;
   };
   option.in_range = [at](const ServerConfig& config) {
     return at(config) >= 0.0 && at(config) < 1.0;

@@ -19,7 +19,7 @@ using Table = std::vector<Option>;
 void AddModel(Table* table) {
   const std::string group = "Model";
   table->push_back(StringOption(
-      {"model", group, "DIR", "Directory of a Hugging Face model.", "none: it must be given"},
+      {"model", group, "DIR", "Directory of a Hugging Face model; required."},
       [](auto& c) -> auto& { return c.model; }));
   table->push_back(StringOption(
       {"served_model_name", group, "NAME", "What requests for the base model call it.",
@@ -37,8 +37,7 @@ void AddModel(Table* table) {
                                 [](auto& c) -> auto& { return c.generation_config; },
                                 {"auto", "none"}));
   table->push_back(StringOption(
-      {"chat_template", group, "FILE", "Chat template (Jinja) to use instead of the model's own.",
-       "the model's own"},
+      {"chat_template", group, "FILE", "Chat template (Jinja) to use instead of the model's own."},
       [](auto& c) -> auto& { return c.chat_template; }));
   table->push_back(SwitchOption(
       {"isolate_special_tokens", group, "",
@@ -59,8 +58,7 @@ void AddAddresses(Table* table) {
        "alone (port 0: any free one), or none."},
       [](auto& c) -> auto& { return c.metrics_listen; }));
   table->push_back(StringOption(
-      {"port_file", group, "FILE", "File to write once the server is ready, with its ports.",
-       "none is written"},
+      {"port_file", group, "FILE", "File to write once the server is ready, with its ports."},
       [](auto& c) -> auto& { return c.port_file; }));
 }
 

@@ -20,7 +20,7 @@ struct Option {
   std::string help;      // one sentence, or two
   std::string range;     // "1 to 4096"; may be empty
   std::string expected;  // "an integer from 1 to 4096"
-  std::string fallback;  // the default in words; empty: what print shows of ServerConfig{}
+  std::string fallback;  // the default in words, where print shows none of ServerConfig{}
 
   // The field as text; empty: unset.
   std::function<std::string(const ServerConfig&)> print;
