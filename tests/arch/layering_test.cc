@@ -68,12 +68,8 @@ TEST(LayeringTest, FoldersFormNoCircle) {
   for (const SourceFile& file : ReadSources(kProduct)) {
     for (const std::string& target : Includes(file)) {
       if (!Floor(target).has_value() || Folder(target) == Folder(file.path)) continue;
-      // Files that lie directly in engine/ or server/ are of two floors: clock and log below all
-      // folders, façade and main above them. Floor() keeps the engine's apart.
-      const auto is_root = [](const std::string& folder) {
-        return folder == "engine" || folder == "server";
-      };
-      if (is_root(Folder(target)) || is_root(Folder(file.path))) continue;
+      // Files that lie directly in engine/ are of two floors; Floor() keeps them apart.
+      if (Folder(target) == "engine" || Folder(file.path) == "engine") continue;
       arrows[Folder(file.path)].insert(Folder(target));
     }
   }
