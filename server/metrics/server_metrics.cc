@@ -50,10 +50,9 @@ prometheus::MetricFamily StateFamily(ServerState now) {
 }  // namespace
 
 ServerMetrics::Impl::Impl(const MetricsOptions& metrics_options,
-                          std::function<engine::EngineStats()> read,
-                          const engine::Clock* engine_clock)
+                          EngineReaders readers, const engine::Clock* engine_clock)
     : options(metrics_options),
-      read_engine(std::move(read)),
+      engine(std::move(readers)),
       clock(engine_clock),
       requests(options.model_name, options.context_tokens, &registry),
       adapters(options.max_adapter_labels) {
@@ -83,10 +82,9 @@ ServerMetrics::Impl::Impl(const MetricsOptions& metrics_options,
   connections_refused = &connections->Add({{"result", "refused"}});
 }
 
-ServerMetrics::ServerMetrics(const MetricsOptions& options,
-                             std::function<engine::EngineStats()> read_engine,
+ServerMetrics::ServerMetrics(const MetricsOptions& options, EngineReaders engine,
                              const engine::Clock* clock)
-    : impl_(std::make_unique<Impl>(options, std::move(read_engine), clock)) {}
+    : impl_(std::make_unique<Impl>(options, std::move(engine), clock)) {}
 
 ServerMetrics::~ServerMetrics() = default;
 
@@ -114,15 +112,11 @@ void ServerMetrics::ConnectionAccepted() { impl_->connections_accepted->Incremen
 void ServerMetrics::ConnectionRefused() { impl_->connections_refused->Increment(); }
 void ServerMetrics::SetState(ServerState state) { impl_->state.store(state); }
 
-engine::EngineStats ServerMetrics::ReadEngine() const {
-  engine::EngineStats stats = impl_->read_engine();
-  for (double seconds : stats.recent_load_seconds) impl_->load_time->Observe(seconds);
-  stats.recent_load_seconds.clear();
-  return stats;
-}
-
 std::vector<prometheus::MetricFamily> ServerMetrics::Collect() const {
-  const engine::EngineStats stats = ReadEngine();  // first: it feeds a histogram of the registry
+  for (const double seconds : impl_->engine.take_load_seconds()) {
+    impl_->load_time->Observe(seconds);
+  }
+  const engine::EngineStats stats = impl_->engine.stats();
   std::vector<prometheus::MetricFamily> families =
       EngineFamilies(stats, impl_->options, impl_->clock->Now());
   Move(impl_->registry.Collect(), &families);

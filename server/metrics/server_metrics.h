@@ -58,9 +58,12 @@ struct MetricsOptions {
 // Thread-safe.
 class ServerMetrics : public prometheus::Collectable {
  public:
-  // `read_engine` is Engine::stats, called on the threads of those who scrape.
-  ServerMetrics(const MetricsOptions& options, std::function<engine::EngineStats()> read_engine,
-                const engine::Clock* clock);
+  // Engine::stats and Engine::TakeLoadSeconds, called on the threads of those who scrape.
+  struct EngineReaders {
+    std::function<engine::EngineStats()> stats;
+    std::function<std::vector<double>()> take_load_seconds;
+  };
+  ServerMetrics(const MetricsOptions& options, EngineReaders engine, const engine::Clock* clock);
   ~ServerMetrics() override;
 
   void CallEnded(Method method, absl::StatusCode code);
@@ -72,10 +75,6 @@ class ServerMetrics : public prometheus::Collectable {
   void ConnectionAccepted();
   void ConnectionRefused();
   void SetState(ServerState state);
-
-  // The engine's statistics. Engine::stats() hands out each load's time once, so nobody else calls
-  // it: this is where a front end reads too.
-  engine::EngineStats ReadEngine() const;
 
   std::vector<prometheus::MetricFamily> Collect() const override;
 

@@ -16,11 +16,11 @@
 namespace chorus::server {
 
 struct ServerMetrics::Impl {
-  Impl(const MetricsOptions& metrics_options, std::function<engine::EngineStats()> read,
+  Impl(const MetricsOptions& metrics_options, EngineReaders readers,
        const engine::Clock* engine_clock);
 
   const MetricsOptions options;
-  const std::function<engine::EngineStats()> read_engine;
+  const EngineReaders engine;
   const engine::Clock* const clock;
   prometheus::Registry registry;  // all below but `adapters` and `state` point into it
   const RequestSeries requests;
