@@ -36,9 +36,9 @@ Result Int(Runtime&, const Value& self, const Arguments& arguments) {
   }
   if (!self.is_string()) return otherwise;
   bool overflow = false;
-  if (base != 0 && (base < 2 || base > 36)) return otherwise;
-  if (const auto value = ParsePythonInt(self.text(), static_cast<int>(base), &overflow)) {
-    return Value::Int(*value);
+  if (base == 0 || (base >= 2 && base <= 36)) {
+    const auto value = ParsePythonInt(self.text(), static_cast<int>(base), &overflow);
+    if (value) return Value::Int(*value);
   }
   if (overflow) return TypeError("integer does not fit 64 bits");
   // "42.7" is 42.

@@ -121,6 +121,7 @@ class PercentFormatter {
   absl::StatusOr<std::string> Text(const Value& value, char type) {
     CHORUS_ASSIGN_OR_RETURN(std::string text,
                             type == 's' ? Str(runtime_, value) : Repr(runtime_, value));
+    if (type == 'a') text = EscapeNonAscii(text);
     if (markup_ && !(value.is_string() && value.string().markup)) text = EscapeHtml(text);
     return text;
   }
@@ -129,7 +130,8 @@ class PercentFormatter {
     std::string text;
     switch (type) {
       case 's':
-      case 'r': {
+      case 'r':
+      case 'a': {
         CHORUS_ASSIGN_OR_RETURN(text, Text(value, type));
         if (spec.precision >= 0) text.resize(ByteOffset(text, spec.precision));
         break;
@@ -265,9 +267,10 @@ class BraceFormatter {
     CHORUS_ASSIGN_OR_RETURN(Value value, Lookup(name));
     CHORUS_ASSIGN_OR_RETURN(const std::string spec,
                             Format(field.empty() ? field : field.substr(1), levels - 1));
-    if (conversion == 'r' || conversion == 's') {
-      CHORUS_ASSIGN_OR_RETURN(std::string shown, conversion == 'r' ? Repr(runtime_, value)
-                                                                   : Str(runtime_, value));
+    if (conversion == 'r' || conversion == 's' || conversion == 'a') {
+      CHORUS_ASSIGN_OR_RETURN(std::string shown, conversion == 's' ? Str(runtime_, value)
+                                                                   : Repr(runtime_, value));
+      if (conversion == 'a') shown = EscapeNonAscii(shown);
       value = Value::String(std::move(shown));
     } else if (conversion != 0) {
       return TypeError(Cat("Unknown conversion specifier ", std::string(1, conversion)));

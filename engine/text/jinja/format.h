@@ -33,7 +33,8 @@ struct FormatSpec {
   int64_t precision = -1;
   char type = 0;
 };
-absl::StatusOr<FormatSpec> ParseFormatSpec(std::string_view text);
+// `of_number`: a 0 in front of the width pads behind the sign.
+absl::StatusOr<FormatSpec> ParseFormatSpec(std::string_view text, bool of_number);
 // The digits and sign of a number, without padding.
 absl::StatusOr<std::string> FormatInteger(int64_t value, const FormatSpec& spec);
 absl::StatusOr<std::string> FormatFloat(double value, const FormatSpec& spec);

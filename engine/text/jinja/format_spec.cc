@@ -56,14 +56,16 @@ std::string Fixed(const char* format, int64_t precision, double value) {
 
 }  // namespace
 
-absl::StatusOr<FormatSpec> ParseFormatSpec(std::string_view text) {
+absl::StatusOr<FormatSpec> ParseFormatSpec(std::string_view text, bool of_number) {
   FormatSpec spec;
+  bool has_fill = false;
   const std::string_view whole = text;
   if (!text.empty()) {
     size_t fill = 0;
     Decode(text, &fill);
     if (fill < text.size() && IsAlign(text[fill])) {
       spec.fill = text.substr(0, fill);
+      has_fill = true;
       spec.align = text[fill];
       text.remove_prefix(fill + 1);
     } else if (IsAlign(text[0])) {
@@ -79,9 +81,9 @@ absl::StatusOr<FormatSpec> ParseFormatSpec(std::string_view text) {
   };
   if (const char sign = take("+- ")) spec.sign = sign;
   spec.alternate = take("#") != 0;
-  if (take("0") != 0 && spec.align == 0) {
+  if (!has_fill && take("0") != 0) {
     spec.fill = '0';
-    spec.align = '=';
+    if (spec.align == 0 && of_number) spec.align = '=';
   }
   CHORUS_ASSIGN_OR_RETURN(spec.width, TakeNumber(&text, kMaxWidth));
   spec.grouping = take(",_");
@@ -185,7 +187,7 @@ absl::StatusOr<std::string> FormatValue(Runtime& runtime, const Value& value,
     return TypeErrorFor(value, Cat("unsupported format string passed to ",
                                             TypeName(value), ".__format__"));
   }
-  CHORUS_ASSIGN_OR_RETURN(FormatSpec spec, ParseFormatSpec(text));
+  CHORUS_ASSIGN_OR_RETURN(FormatSpec spec, ParseFormatSpec(text, number));
   if (!number) {
     if ((spec.type != 0 && spec.type != 's') || spec.align == '=' || spec.sign != '-' ||
         spec.grouping != 0 || spec.alternate) {

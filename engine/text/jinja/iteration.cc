@@ -114,7 +114,9 @@ absl::StatusOr<bool> Next(Runtime& runtime, const Value& iterator, Value* item) 
   const Runtime::Nesting nesting(&runtime);
   CHORUS_RETURN_IF_ERROR(nesting.Check());
   CHORUS_RETURN_IF_ERROR(runtime.Charge(1));
-  return iterator.as<IteratorObject>().next(runtime, item);
+  CHORUS_ASSIGN_OR_RETURN(const bool some, iterator.as<IteratorObject>().next(runtime, item));
+  if (!some) *item = Value();  // a generator that drops items may have left one there
+  return some;
 }
 
 absl::StatusOr<int64_t> Length(const Value& value) {

@@ -125,8 +125,10 @@ absl::StatusOr<Value> Concatenate(Runtime& runtime, const Value& left, const Val
     }
     return runtime.String(Cat(left.text(), right.text()));
   }
-  if (!left.is_sequence() || left.kind() != right.kind()) {
-    return Unsupported(Op::kAdd, left, right);
+  if (!left.is_string() && !left.is_sequence()) return Unsupported(Op::kAdd, left, right);
+  if (left.kind() != right.kind()) {
+    return TypeErrorFor(right, Cat("can only concatenate ", TypeName(left), " (not \"",
+                                   TypeName(right), "\") to ", TypeName(left)));
   }
   std::vector<Value> items = left.items();
   items.insert(items.end(), right.items().begin(), right.items().end());

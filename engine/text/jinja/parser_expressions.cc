@@ -39,8 +39,10 @@ absl::StatusOr<ExprPtr> Parser::Expression(bool with_condition) {
   return with_condition ? Condition() : Or();
 }
 
+// In a chain of operators each stands on its own line, which is where the next token begins, as
+// jinja2 counts.
 absl::StatusOr<ExprPtr> Parser::Condition() {
-  const int line = current().line;
+  int line = current().line;
   CHORUS_ASSIGN_OR_RETURN(ExprPtr node, Or());
   while (SkipName("if")) {
     CHORUS_ASSIGN_OR_RETURN(ExprPtr condition, Or());
@@ -51,26 +53,29 @@ absl::StatusOr<ExprPtr> Parser::Condition() {
     ExprPtr whole = Binary(Op::kCond, line, std::move(node), std::move(condition));
     whole->args.push_back(std::move(otherwise));
     CHORUS_ASSIGN_OR_RETURN(node, Finish(std::move(whole)));
+    line = current().line;
   }
   return node;
 }
 
 absl::StatusOr<ExprPtr> Parser::Or() {
-  const int line = current().line;
+  int line = current().line;
   CHORUS_ASSIGN_OR_RETURN(ExprPtr node, And());
   while (SkipName("or")) {
     CHORUS_ASSIGN_OR_RETURN(ExprPtr right, And());
     CHORUS_ASSIGN_OR_RETURN(node, Finish(Binary(Op::kOr, line, std::move(node), std::move(right))));
+    line = current().line;
   }
   return node;
 }
 
 absl::StatusOr<ExprPtr> Parser::And() {
-  const int line = current().line;
+  int line = current().line;
   CHORUS_ASSIGN_OR_RETURN(ExprPtr node, Not());
   while (SkipName("and")) {
     CHORUS_ASSIGN_OR_RETURN(ExprPtr right, Not());
     CHORUS_ASSIGN_OR_RETURN(node, Finish(Binary(Op::kAnd, line, std::move(node), std::move(right))));
+    line = current().line;
   }
   return node;
 }
@@ -116,19 +121,21 @@ absl::StatusOr<ExprPtr> Parser::Compare() {
     }
     CHORUS_ASSIGN_OR_RETURN(ExprPtr operand, Sum());
     node->args.push_back(std::move(operand));
+    node->line = current().line;
   }
   if (node->compares.empty()) return std::move(node->args.front());
   return Finish(std::move(node));
 }
 
 absl::StatusOr<ExprPtr> Parser::Sum() {
-  const int line = current().line;
+  int line = current().line;
   CHORUS_ASSIGN_OR_RETURN(ExprPtr node, Concat());
   while (current().IsOperator("+") || current().IsOperator("-")) {
     const Op op = current().IsOperator("+") ? Op::kAdd : Op::kSub;
     Next();
     CHORUS_ASSIGN_OR_RETURN(ExprPtr right, Concat());
     CHORUS_ASSIGN_OR_RETURN(node, Finish(Binary(op, line, std::move(node), std::move(right))));
+    line = current().line;
   }
   return node;
 }
@@ -149,7 +156,7 @@ absl::StatusOr<ExprPtr> Parser::Concat() {
 absl::StatusOr<ExprPtr> Parser::Product() {
   static constexpr std::pair<std::string_view, Op> kOperators[] = {
       {"*", Op::kMul}, {"/", Op::kDiv}, {"//", Op::kFloorDiv}, {"%", Op::kMod}};
-  const int line = current().line;
+  int line = current().line;
   CHORUS_ASSIGN_OR_RETURN(ExprPtr node, Power());
   while (true) {
     const auto* const found =
@@ -160,15 +167,17 @@ absl::StatusOr<ExprPtr> Parser::Product() {
     CHORUS_ASSIGN_OR_RETURN(ExprPtr right, Power());
     CHORUS_ASSIGN_OR_RETURN(
         node, Finish(Binary(found->second, line, std::move(node), std::move(right))));
+    line = current().line;
   }
 }
 
 absl::StatusOr<ExprPtr> Parser::Power() {
-  const int line = current().line;
+  int line = current().line;
   CHORUS_ASSIGN_OR_RETURN(ExprPtr node, Unary());
   while (SkipOperator("**")) {  // to the left, unlike Python's
     CHORUS_ASSIGN_OR_RETURN(ExprPtr right, Unary());
     CHORUS_ASSIGN_OR_RETURN(node, Finish(Binary(Op::kPow, line, std::move(node), std::move(right))));
+    line = current().line;
   }
   return node;
 }

@@ -166,7 +166,8 @@ Result Partition(Runtime& runtime, const Value& self, const Arguments& arguments
 
 Result Replace(Runtime& runtime, const Value& self, const Arguments& arguments) {
   CHORUS_ASSIGN_OR_RETURN(const auto args, Bind(arguments, "replace", {"", "", ""}, 2));
-  CHORUS_ASSIGN_OR_RETURN(const std::string from, TextArgument(self, args[0], "replace argument 1"));
+  // Unlike its other methods, markup's replace takes what it looks for as it is.
+  CHORUS_ASSIGN_OR_RETURN(const std::string_view from, AsString(args[0], "replace argument 1"));
   CHORUS_ASSIGN_OR_RETURN(const std::string to, TextArgument(self, args[1], "replace argument 2"));
   CHORUS_ASSIGN_OR_RETURN(const int64_t count, IntOr(args[2], -1, "count"));
   CHORUS_ASSIGN_OR_RETURN(const std::string text,
@@ -185,14 +186,16 @@ Result StartsOrEnds(Runtime& runtime, const Value& self, const Arguments& argume
   CHORUS_ASSIGN_OR_RETURN(const auto args, Bind(arguments, at_end ? "endswith" : "startswith",
                                                 {"", "", ""}, 1));
   CHORUS_ASSIGN_OR_RETURN(const Value part, Part(runtime, self, args[1], args[2]));
+  // Behind the end not even the empty text begins.
+  const bool beyond = args[1].is_integral() && args[1].int_value() > self.string().length;
   const std::vector<Value> one = {args[0]};
   const std::vector<Value>& affixes = args[0].is(Kind::kTuple) ? args[0].items() : one;
   for (const Value& affix : affixes) {
     CHORUS_ASSIGN_OR_RETURN(const std::string_view text,
                             AsString(affix, at_end ? "endswith first arg" : "startswith first arg"));
-    if (at_end ? part.text().ends_with(text) : part.text().starts_with(text)) {
-      return Value::Bool(true);
-    }
+    const bool matches =
+        at_end ? part.text().ends_with(text) : part.text().starts_with(text);
+    if (matches && !beyond) return Value::Bool(true);
   }
   return Value::Bool(false);
 }
@@ -207,13 +210,12 @@ Result Find(Runtime& runtime, const Value& self, const Arguments& arguments) {
   CHORUS_ASSIGN_OR_RETURN(const Value part, Part(runtime, self, args[1], args[2]));
   CHORUS_RETURN_IF_ERROR(runtime.Charge(static_cast<int64_t>(self.text().size() / 64)));
   const size_t found = kRight ? part.text().rfind(needle) : part.text().find(needle);
-  if (found == std::string::npos) {
+  CHORUS_ASSIGN_OR_RETURN(int64_t start, IntOr(args[1].is_none() ? Value() : args[1], 0, "start"));
+  if (start < 0) start = std::max<int64_t>(start + self.string().length, 0);
+  if (found == std::string::npos || start > self.string().length) {  // there not even "" is found
     if (where == Where::kFind || where == Where::kRightFind) return Value::Int(-1);
     return TypeError("substring not found");
   }
-  CHORUS_ASSIGN_OR_RETURN(int64_t start, IntOr(args[1].is_none() ? Value() : args[1], 0, "start"));
-  if (start < 0) start = std::max<int64_t>(start + self.string().length, 0);
-  if (start > self.string().length) return Value::Int(-1);  // even the empty text is not there
   return Value::Int(start + CodePointCount(std::string_view(part.text()).substr(0, found)));
 }
 
@@ -221,7 +223,10 @@ Result Count(Runtime& runtime, const Value& self, const Arguments& arguments) {
   CHORUS_ASSIGN_OR_RETURN(const auto args, Bind(arguments, "count", {"", "", ""}, 1));
   CHORUS_ASSIGN_OR_RETURN(const std::string_view needle, AsString(args[0], "count argument"));
   CHORUS_ASSIGN_OR_RETURN(const Value part, Part(runtime, self, args[1], args[2]));
-  if (needle.empty()) return Value::Int(part.string().length + 1);
+  if (needle.empty()) {
+    const bool beyond = args[1].is_integral() && args[1].int_value() > self.string().length;
+    return Value::Int(beyond ? 0 : part.string().length + 1);
+  }
   int64_t count = 0;
   for (size_t at = part.text().find(needle); at != std::string::npos;
        at = part.text().find(needle, at + needle.size())) {

@@ -123,6 +123,15 @@ class Printer {
   std::string out_;
 };
 
+// The shortest of \x, \u and \U that holds the code.
+void AppendEscape(char32_t code, std::string* out) {
+  char escape[12];
+  std::snprintf(escape, sizeof(escape),
+                code <= 0xff ? "\\x%02x" : code <= 0xffff ? "\\u%04x" : "\\U%08x",
+                static_cast<unsigned>(code));
+  *out += escape;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> Repr(Runtime& runtime, const Value& value) {
@@ -193,14 +202,23 @@ std::string StringRepr(std::string_view text) {
     } else if (IsPrintable(code)) {
       out.append(text.substr(start, at - start));
     } else {
-      char escape[12];
-      std::snprintf(escape, sizeof(escape),
-                    code <= 0xff ? "\\x%02x" : code <= 0xffff ? "\\u%04x" : "\\U%08x",
-                    static_cast<unsigned>(code));
-      out += escape;
+      AppendEscape(code, &out);
     }
   }
   out += quote;
+  return out;
+}
+
+std::string EscapeNonAscii(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const char32_t code = Decode(text, &at);
+    if (code < 0x80) {
+      out += static_cast<char>(code);
+    } else {
+      AppendEscape(code, &out);
+    }
+  }
   return out;
 }
 

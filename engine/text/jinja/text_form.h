@@ -15,6 +15,8 @@ absl::StatusOr<std::string> Repr(Runtime& runtime, const Value& value);
 
 // repr(float): the shortest digits that read back as the same number.
 std::string FloatRepr(double value);
+// With everything but ASCII written as escapes, as Python's ascii() does to a repr.
+std::string EscapeNonAscii(std::string_view text);
 std::string StringRepr(std::string_view text);
 
 }  // namespace chorus::jinja

@@ -1,5 +1,5 @@
 // Renders templates for the comparison with jinja2: reads JSON lines
-//   {"template": "…", "context": {…}, "now": seconds since the epoch (UTC; optional)}
+//   {"template": "…", "context": {…}, "now": microseconds since the epoch (UTC; optional)}
 // and answers each with {"output": "…"} or {"error": "…", "line": N}.
 #include <iostream>
 #include <string>
@@ -27,10 +27,10 @@ Json Answer(const Json& request) {
   };
   const auto parsed = chorus::jinja::Template::Parse(request["template"].get<std::string>());
   if (!parsed.ok()) return fail(parsed.status());
-  const double now = request.value("now", 0.0);
+  const int64_t now = request.value("now", int64_t{0});
   const auto output = parsed->Render(
-      request["context"], {.now = [now] { return absl::FromUnixSeconds(0) + absl::Seconds(now); },
-                           .zone = absl::UTCTimeZone()});
+      request["context"],
+      {.now = [now] { return absl::FromUnixMicros(now); }, .zone = absl::UTCTimeZone()});
   if (!output.ok()) return fail(output.status());
   return Json{{"output", *output}};
 }
