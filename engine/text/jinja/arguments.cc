@@ -1,8 +1,8 @@
 #include "engine/text/jinja/arguments.h"
 
 #include <algorithm>
-#include "engine/text/jinja/concat.h"
 
+#include "engine/text/jinja/concat.h"
 
 namespace chorus::jinja {
 
@@ -11,7 +11,7 @@ absl::StatusOr<std::vector<Value>> Bind(const Arguments& arguments, std::string_
                                         size_t required) {
   if (arguments.positional.size() > names.size()) {
     return TypeError(Cat(function, "() takes at most ", names.size(), " arguments, got ",
-                                  arguments.positional.size()));
+                         arguments.positional.size()));
   }
   std::vector<Value> bound = arguments.positional;
   bound.resize(names.size());
@@ -34,7 +34,9 @@ absl::StatusOr<std::vector<Value>> Bind(const Arguments& arguments, std::string_
   return bound;
 }
 
-absl::Status TypeError(std::string_view message) { return absl::InvalidArgumentError(std::string(message)); }
+absl::Status TypeError(std::string_view message) {
+  return absl::InvalidArgumentError(std::string(message));
+}
 
 absl::Status TypeErrorFor(const Value& value, std::string_view message) {
   if (value.is_undefined()) return TypeError(value.as<UndefinedObject>().why);

@@ -1,9 +1,9 @@
-// The parsed template. Expressions are one kind of node whose operands lie in `args`, as listed with
-// each Op; statements are a variant. The parser makes the nodes, the scoping pass (scope.h) fills in
-// where each name lives and which filter or test is meant; after that nothing changes.
+// The parsed template. Expressions are one kind of node whose operands lie in `args`, as listed
+// with each Op; statements are a variant. The parser makes the nodes, the scoping pass (scope.h)
+// fills in where each name lives and which filter or test is meant; after that nothing changes.
 //
-// `depth` of an expression is limited by the parser, and so is the nesting of statements: passes over
-// the tree may recurse.
+// `depth` of an expression is limited by the parser, and so is the nesting of statements: passes
+// over the tree may recurse.
 #ifndef CHORUS_ENGINE_TEXT_JINJA_AST_H_
 #define CHORUS_ENGINE_TEXT_JINJA_AST_H_
 
@@ -20,17 +20,17 @@
 namespace chorus::jinja {
 
 enum class Op {
-  kConst,         // constant
-  kName,          // name
-  kTuple,         // items…
-  kList,          // items…
-  kDict,          // key, value, key, value…
-  kCond,          // then, condition, otherwise (null: undefined)
-  kOr,            // left, right
-  kAnd,           // left, right
-  kNot,           // operand
-  kCompare,       // first, then one operand for each of `compares`
-  kAdd,           // left, right; likewise the five below
+  kConst,    // constant
+  kName,     // name
+  kTuple,    // items…
+  kList,     // items…
+  kDict,     // key, value, key, value…
+  kCond,     // then, condition, otherwise (null: undefined)
+  kOr,       // left, right
+  kAnd,      // left, right
+  kNot,      // operand
+  kCompare,  // first, then one operand for each of `compares`
+  kAdd,      // left, right; likewise the five below
   kSub,
   kMul,
   kDiv,
@@ -76,7 +76,7 @@ struct Expr {
   bool star = false;
   bool double_star = false;
 
-  Slot slot;                       // kName, kNamespaceRef; filled in by the scoping pass
+  Slot slot;                          // kName, kNamespaceRef; filled in by the scoping pass
   NativeFunction function = nullptr;  // kFilter, kTest; null: not known, an error when it runs
 
   size_t num_positional() const {
@@ -102,8 +102,12 @@ struct Scope {
   std::vector<Load> loads;
 };
 
-struct Text { std::string data; };
-struct Print { std::vector<ExprPtr> values; };
+struct Text {
+  std::string data;
+};
+struct Print {
+  std::vector<ExprPtr> values;
+};
 struct If {
   std::vector<std::pair<ExprPtr, Block>> branches;
   Block otherwise;

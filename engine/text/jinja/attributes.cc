@@ -22,13 +22,13 @@ bool Mutates(const Value& object, std::string_view name) {
   if (object.is(Kind::kDict)) {
     return IsOneOf(name, {"clear", "pop", "popitem", "setdefault", "update"});
   }
-  return object.is(Kind::kList) && IsOneOf(name, {"append", "clear", "pop", "reverse", "insert",
-                                                  "sort", "extend", "remove"});
+  return object.is(Kind::kList) &&
+         IsOneOf(name, {"append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"});
 }
 
 Value Unsafe(const Value& object, std::string_view name) {
-  return Value::Undefined(Cat("access to attribute '", name, "' of '", TypeName(object),
-                                       "' object is unsafe."));
+  return Value::Undefined(
+      Cat("access to attribute '", name, "' of '", TypeName(object), "' object is unsafe."));
 }
 
 absl::StatusOr<Value> LoopAttribute(Runtime& runtime, LoopObject& loop, const Value& object,
@@ -91,23 +91,27 @@ Value RangeAttribute(const RangeObject& range, std::string_view name) {
 
 NativeFunction FindMethod(const Value& object, std::string_view name) {
   switch (object.kind()) {
-    case Kind::kString: return FindStringMethod(name);
-    case Kind::kDict: return FindDictMethod(name);
-    case Kind::kList: return FindSequenceMethod(name);
+    case Kind::kString:
+      return FindStringMethod(name);
+    case Kind::kDict:
+      return FindDictMethod(name);
+    case Kind::kList:
+      return FindSequenceMethod(name);
     case Kind::kTuple:
-    case Kind::kRange: return name == "copy" ? nullptr : FindSequenceMethod(name);
-    case Kind::kCycler: return FindCyclerMethod(name);
+    case Kind::kRange:
+      return name == "copy" ? nullptr : FindSequenceMethod(name);
+    case Kind::kCycler:
+      return FindCyclerMethod(name);
     case Kind::kFunction:
-      return name == "fromkeys" && object.as<FunctionObject>().name == "dict"
-                 ? FindDictMethod(name)
-                 : nullptr;
-    default: return nullptr;
+      return name == "fromkeys" && object.as<FunctionObject>().name == "dict" ? FindDictMethod(name)
+                                                                              : nullptr;
+    default:
+      return nullptr;
   }
 }
 
 absl::StatusOr<Value> UndefinedItem(Runtime& runtime, const Value& object, const Value& key) {
-  const std::string type =
-      object.is_none() ? "None" : Cat(TypeName(object), " object");
+  const std::string type = object.is_none() ? "None" : Cat(TypeName(object), " object");
   if (key.is_string()) {
     return Value::Undefined(Cat("'", type, "' has no attribute '", key.text(), "'"));
   }
@@ -163,15 +167,20 @@ absl::StatusOr<Value> FindAttribute(Runtime& runtime, const Value& object, std::
       return name == "grouper" ? object.items()[0] : name == "list" ? object.items()[1] : Value();
     case Kind::kBool:
     case Kind::kInt:
-    case Kind::kFloat: return NumberAttribute(object, name);
-    case Kind::kRange: return RangeAttribute(object.as<RangeObject>(), name);
-    case Kind::kMacro: return MacroAttribute(*object.as<MacroObject>().def, name);
-    case Kind::kLoop: return LoopAttribute(runtime, object.as<LoopObject>(), object, name);
+    case Kind::kFloat:
+      return NumberAttribute(object, name);
+    case Kind::kRange:
+      return RangeAttribute(object.as<RangeObject>(), name);
+    case Kind::kMacro:
+      return MacroAttribute(*object.as<MacroObject>().def, name);
+    case Kind::kLoop:
+      return LoopAttribute(runtime, object.as<LoopObject>(), object, name);
     case Kind::kCycler: {
       const auto& cycler = object.as<CyclerObject>();
       return name == "current" ? cycler.items[cycler.position] : Value();
     }
-    default: return Value();
+    default:
+      return Value();
   }
 }
 

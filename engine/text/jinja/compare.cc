@@ -40,8 +40,7 @@ absl::StatusOr<bool> EqualItems(Runtime& runtime, const std::vector<Value>& left
   return true;
 }
 
-absl::StatusOr<bool> EqualDicts(Runtime& runtime, const DictObject& left,
-                                const DictObject& right) {
+absl::StatusOr<bool> EqualDicts(Runtime& runtime, const DictObject& left, const DictObject& right) {
   if (left.entries.size() != right.entries.size()) return false;
   for (const auto& [key, value] : left.entries) {
     const Value* other = right.Find(key);
@@ -61,11 +60,11 @@ bool EqualRanges(const RangeObject& left, const RangeObject& right) {
 absl::Status Unordered(const Value& left, const Value& right, std::string_view op) {
   const Value& culprit = left.is_undefined() ? left : right;
   return TypeErrorFor(culprit, Cat("'", op, "' not supported between instances of '",
-                                            TypeName(left), "' and '", TypeName(right), "'"));
+                                   TypeName(left), "' and '", TypeName(right), "'"));
 }
 
-absl::StatusOr<bool> Ordered(Runtime& runtime, const Value& left, const Value& right,
-                             bool or_equal, std::string_view op) {
+absl::StatusOr<bool> Ordered(Runtime& runtime, const Value& left, const Value& right, bool or_equal,
+                             std::string_view op) {
   if (left.is_number() && right.is_number()) {
     const auto order = CompareNumbers(left, right);
     return or_equal ? order <= 0 : order < 0;
@@ -93,21 +92,26 @@ absl::StatusOr<bool> Equal(Runtime& runtime, const Value& left, const Value& rig
   switch (left.kind()) {
     case Kind::kMissing:
     case Kind::kUndefined:
-    case Kind::kNone: return true;
+    case Kind::kNone:
+      return true;
     case Kind::kString:
       if (left.text().size() != right.text().size()) return false;
       CHORUS_RETURN_IF_ERROR(runtime.Charge(static_cast<int64_t>(left.text().size() / 64)));
       return left.text() == right.text();
     case Kind::kList:
-    case Kind::kTuple: return EqualItems(runtime, left.items(), right.items());
-    case Kind::kDict: return EqualDicts(runtime, left.dict(), right.dict());
-    case Kind::kRange: return EqualRanges(left.as<RangeObject>(), right.as<RangeObject>());
+    case Kind::kTuple:
+      return EqualItems(runtime, left.items(), right.items());
+    case Kind::kDict:
+      return EqualDicts(runtime, left.dict(), right.dict());
+    case Kind::kRange:
+      return EqualRanges(left.as<RangeObject>(), right.as<RangeObject>());
     case Kind::kFunction: {
       const auto& a = left.as<FunctionObject>();
       const auto& b = right.as<FunctionObject>();
       return a.call == b.call && a.name == b.name && a.self.object() == b.self.object();
     }
-    default: return left.object() == right.object();
+    default:
+      return left.object() == right.object();
   }
 }
 
@@ -124,15 +128,14 @@ absl::StatusOr<bool> LessOrEqual(Runtime& runtime, const Value& left, const Valu
 absl::StatusOr<bool> Contains(Runtime& runtime, const Value& container, const Value& item) {
   if (container.is_string()) {
     if (!item.is_string()) {
-      return TypeError(Cat("'in <string>' requires string as left operand, not ",
-                                    TypeName(item)));
+      return TypeError(Cat("'in <string>' requires string as left operand, not ", TypeName(item)));
     }
     CHORUS_RETURN_IF_ERROR(runtime.Charge(static_cast<int64_t>(container.text().size() / 64)));
     return container.text().find(item.text()) != std::string::npos;
   }
-  const bool keys = container.is(Kind::kDict) ||
-                    (container.is(Kind::kView) &&
-                     container.as<ViewObject>().part == ViewObject::Part::kKeys);
+  const bool keys =
+      container.is(Kind::kDict) ||
+      (container.is(Kind::kView) && container.as<ViewObject>().part == ViewObject::Part::kKeys);
   if (keys) {
     if (!Hashable(item)) return TypeError(Cat("unhashable type: '", TypeName(item), "'"));
     const Value& dict = container.is(Kind::kDict) ? container : container.as<ViewObject>().dict;
@@ -142,10 +145,11 @@ absl::StatusOr<bool> Contains(Runtime& runtime, const Value& container, const Va
     return TypeError(Cat("argument of type '", TypeName(container), "' is not iterable"));
   }
   bool found = false;
-  CHORUS_RETURN_IF_ERROR(ForEach(runtime, container, [&](const Value& other) -> absl::StatusOr<bool> {
-    CHORUS_ASSIGN_OR_RETURN(found, Equal(runtime, other, item));
-    return !found;
-  }));
+  CHORUS_RETURN_IF_ERROR(
+      ForEach(runtime, container, [&](const Value& other) -> absl::StatusOr<bool> {
+        CHORUS_ASSIGN_OR_RETURN(found, Equal(runtime, other, item));
+        return !found;
+      }));
   return found;
 }
 

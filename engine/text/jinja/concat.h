@@ -1,5 +1,5 @@
-// Joins texts and numbers. (Debian's Abseil is built with a string_view of its own, so that its StrCat
-// takes no std::string_view.)
+// Joins texts and numbers. (Debian's Abseil is built with a string_view of its own, so that its
+// StrCat takes no std::string_view.)
 #ifndef CHORUS_ENGINE_TEXT_JINJA_CONCAT_H_
 #define CHORUS_ENGINE_TEXT_JINJA_CONCAT_H_
 
@@ -13,8 +13,8 @@ namespace chorus::jinja {
 inline void AppendPiece(std::string* out, std::string_view text) { out->append(text); }
 
 template <std::integral T>
-  requires(!std::same_as<T, char> && !std::same_as<T, bool>)
-void AppendPiece(std::string* out, T number) {
+requires(!std::same_as<T, char> && !std::same_as<T, bool>) void AppendPiece(std::string* out,
+                                                                            T number) {
   char buffer[24];
   out->append(buffer, std::to_chars(buffer, buffer + sizeof(buffer), number).ptr);
 }

@@ -67,8 +67,8 @@ Result Abs(Runtime&, const Value& self, const Arguments& arguments) {
   return self.int_value() < 0 ? Negative(self) : Positive(self);
 }
 
-// round(real, digits): to the nearest, exact ties to the even digit, as the decimal text of the exact
-// binary value says.
+// round(real, digits): to the nearest, exact ties to the even digit, as the decimal text of the
+// exact binary value says.
 double RoundFloat(double real, int64_t digits) {
   if (!std::isfinite(real) || digits > 320) return real;
   if (digits >= 0) {
@@ -163,8 +163,14 @@ Result FileSize(Runtime& runtime, const Value& self, const Arguments& arguments)
 }
 
 constexpr NamedFunction kFilters[] = {
-    {"abs", Abs}, {"count", LengthFilter}, {"filesizeformat", FileSize}, {"float", Float},
-    {"int", Int}, {"length", LengthFilter}, {"round", Round},            {"sum", Sum},
+    {"abs", Abs},
+    {"count", LengthFilter},
+    {"filesizeformat", FileSize},
+    {"float", Float},
+    {"int", Int},
+    {"length", LengthFilter},
+    {"round", Round},
+    {"sum", Sum},
 };
 
 }  // namespace

@@ -19,16 +19,16 @@ Result Sort(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const bool case_sensitive = TruthOr(args[1], false);
   CHORUS_ASSIGN_OR_RETURN(const std::vector<ItemPath> paths, ItemPath::ParseList(args[2]));
   CHORUS_ASSIGN_OR_RETURN(std::vector<Value> items, ToVector(runtime, self));
-  CHORUS_ASSIGN_OR_RETURN(
-      items, Sorted(runtime, std::move(items), TruthOr(args[0], false),
-                    [&](const Value& item) -> absl::StatusOr<Value> {
-                      std::vector<Value> keys;
-                      for (const ItemPath& path : paths) {
-                        CHORUS_ASSIGN_OR_RETURN(Value key, path.Get(runtime, item));
-                        keys.push_back(case_sensitive ? key : IgnoreCase(key));
-                      }
-                      return runtime.List(std::move(keys));
-                    }));
+  CHORUS_ASSIGN_OR_RETURN(items, Sorted(runtime, std::move(items), TruthOr(args[0], false),
+                                        [&](const Value& item) -> absl::StatusOr<Value> {
+                                          std::vector<Value> keys;
+                                          for (const ItemPath& path : paths) {
+                                            CHORUS_ASSIGN_OR_RETURN(Value key,
+                                                                    path.Get(runtime, item));
+                                            keys.push_back(case_sensitive ? key : IgnoreCase(key));
+                                          }
+                                          return runtime.List(std::move(keys));
+                                        }));
   return runtime.List(std::move(items));
 }
 
@@ -50,12 +50,11 @@ Result DictSort(Runtime& runtime, const Value& self, const Arguments& arguments)
   }
   const size_t position = by == "key" ? 0 : 1;
   const bool case_sensitive = TruthOr(args[0], false);
-  CHORUS_ASSIGN_OR_RETURN(pairs,
-                          Sorted(runtime, std::move(pairs), TruthOr(args[2], false),
-                                 [&](const Value& pair) -> absl::StatusOr<Value> {
-                                   const Value& key = pair.items()[position];
-                                   return case_sensitive ? key : IgnoreCase(key);
-                                 }));
+  CHORUS_ASSIGN_OR_RETURN(pairs, Sorted(runtime, std::move(pairs), TruthOr(args[2], false),
+                                        [&](const Value& pair) -> absl::StatusOr<Value> {
+                                          const Value& key = pair.items()[position];
+                                          return case_sensitive ? key : IgnoreCase(key);
+                                        }));
   return runtime.List(std::move(pairs));
 }
 
@@ -122,8 +121,8 @@ Result Extreme(Runtime& runtime, const Value& self, const Arguments& arguments) 
     if (!case_sensitive) key = IgnoreCase(key);
     bool better = best.missing();
     if (!better) {
-      CHORUS_ASSIGN_OR_RETURN(better, largest ? Less(runtime, best_key, key)
-                                              : Less(runtime, key, best_key));
+      CHORUS_ASSIGN_OR_RETURN(
+          better, largest ? Less(runtime, best_key, key) : Less(runtime, key, best_key));
     }
     if (better) {
       best = item;
@@ -135,8 +134,8 @@ Result Extreme(Runtime& runtime, const Value& self, const Arguments& arguments) 
 }
 
 constexpr NamedFunction kFilters[] = {
-    {"dictsort", DictSort}, {"groupby", GroupBy}, {"max", Extreme<true>},
-    {"min", Extreme<false>}, {"sort", Sort},      {"unique", Unique},
+    {"dictsort", DictSort},  {"groupby", GroupBy}, {"max", Extreme<true>},
+    {"min", Extreme<false>}, {"sort", Sort},       {"unique", Unique},
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
-// map, select, reject, selectattr, rejectattr. As in jinja2 they are generators: nothing happens before
-// somebody reads them, and they can be read once.
-#include <memory>
+// map, select, reject, selectattr, rejectattr. As in jinja2 they are generators: nothing happens
+// before somebody reads them, and they can be read once.
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -75,7 +75,8 @@ Result Map(Runtime& runtime, const Value& self, const Arguments& arguments) {
   return runtime.Iterator(next, DepthOf(self, arguments));
 }
 
-// What an item is asked: a test with its arguments, or whether it is true; of the item or a part of it.
+// What an item is asked: a test with its arguments, or whether it is true; of the item or a part of
+// it.
 struct Question {
   ItemPath path;
   NativeFunction test = nullptr;

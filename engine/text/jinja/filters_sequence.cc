@@ -135,14 +135,13 @@ Result Attr(Runtime& runtime, const Value& self, const Arguments& arguments) {
   if (self.is_undefined()) return TypeErrorFor(self, "");
   CHORUS_ASSIGN_OR_RETURN(Value value, FindAttribute(runtime, self, name));
   if (!value.missing()) return value;
-  return Value::Undefined(
-      Cat("'", TypeName(self), " object' has no attribute '", name, "'"));
+  return Value::Undefined(Cat("'", TypeName(self), " object' has no attribute '", name, "'"));
 }
 
 constexpr NamedFunction kFilters[] = {
-    {"attr", Attr}, {"batch", Batch}, {"d", Default},    {"default", Default}, {"first", First},
-    {"items", Items}, {"last", Last}, {"list", ListFilter}, {"reverse", Reverse},
-    {"slice", SliceFilter},
+    {"attr", Attr},       {"batch", Batch},       {"d", Default}, {"default", Default},
+    {"first", First},     {"items", Items},       {"last", Last}, {"list", ListFilter},
+    {"reverse", Reverse}, {"slice", SliceFilter},
 };
 
 }  // namespace

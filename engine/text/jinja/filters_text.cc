@@ -9,8 +9,8 @@
 #include "engine/text/jinja/builtins.h"
 #include "engine/text/jinja/concat.h"
 #include "engine/text/jinja/format.h"
-#include "engine/text/jinja/iteration.h"
 #include "engine/text/jinja/item_path.h"
+#include "engine/text/jinja/iteration.h"
 #include "engine/text/jinja/json.h"
 #include "engine/text/jinja/text_form.h"
 #include "engine/text/jinja/text_search.h"
@@ -139,8 +139,8 @@ Result Indent(Runtime& runtime, const Value& self, const Arguments& arguments) {
 }
 
 Result Truncate(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  CHORUS_ASSIGN_OR_RETURN(
-      const auto args, Bind(arguments, "truncate", {"length", "killwords", "end", "leeway"}, 0));
+  CHORUS_ASSIGN_OR_RETURN(const auto args,
+                          Bind(arguments, "truncate", {"length", "killwords", "end", "leeway"}, 0));
   CHORUS_ASSIGN_OR_RETURN(const std::string_view text, AsString(self, "truncate: the subject"));
   CHORUS_ASSIGN_OR_RETURN(const int64_t length, IntOr(args[0], 255, "truncate: length"));
   std::string_view end = "...";
@@ -162,8 +162,8 @@ Result Truncate(Runtime& runtime, const Value& self, const Arguments& arguments)
 Result Center(Runtime& runtime, const Value& self, const Arguments& arguments) {
   CHORUS_ASSIGN_OR_RETURN(const auto args, Bind(arguments, "center", {"width"}, 0));
   CHORUS_ASSIGN_OR_RETURN(const Value text, SoftString(runtime, self));
-  CHORUS_ASSIGN_OR_RETURN(const Value method, runtime.Function("center", FindStringMethod("center"),
-                                                               text));
+  CHORUS_ASSIGN_OR_RETURN(const Value method,
+                          runtime.Function("center", FindStringMethod("center"), text));
   return runtime.Call(method, {.positional = {args[0].missing() ? Value::Int(80) : args[0]}});
 }
 
@@ -245,7 +245,8 @@ Result ToJson(Runtime& runtime, const Value& self, const Arguments& arguments) {
   CHORUS_ASSIGN_OR_RETURN(
       const auto args,
       Bind(arguments, "tojson", {"ensure_ascii", "indent", "separators", "sort_keys"}, 0));
-  DumpOptions options{.ensure_ascii = TruthOr(args[0], false), .sort_keys = TruthOr(args[3], false)};
+  DumpOptions options{.ensure_ascii = TruthOr(args[0], false),
+                      .sort_keys = TruthOr(args[3], false)};
   if (args[1].is_string()) {
     options.indent = args[1].text();
   } else if (!args[1].missing() && !args[1].is_none()) {
@@ -265,11 +266,21 @@ Result ToJson(Runtime& runtime, const Value& self, const Arguments& arguments) {
 }
 
 constexpr NamedFunction kFilters[] = {
-    {"capitalize", Convert<Capitalize>}, {"center", Center},       {"format", Format},
-    {"indent", Indent},                  {"join", Join},           {"lower", Convert<ToLower>},
-    {"replace", Replace},                {"string", String},       {"title", Convert<TitleWords>},
-    {"tojson", ToJson},                  {"trim", Trim},           {"truncate", Truncate},
-    {"upper", Convert<ToUpper>},         {"urlencode", UrlEncode}, {"wordcount", WordCount},
+    {"capitalize", Convert<Capitalize>},
+    {"center", Center},
+    {"format", Format},
+    {"indent", Indent},
+    {"join", Join},
+    {"lower", Convert<ToLower>},
+    {"replace", Replace},
+    {"string", String},
+    {"title", Convert<TitleWords>},
+    {"tojson", ToJson},
+    {"trim", Trim},
+    {"truncate", Truncate},
+    {"upper", Convert<ToUpper>},
+    {"urlencode", UrlEncode},
+    {"wordcount", WordCount},
 };
 
 }  // namespace

@@ -19,7 +19,9 @@ namespace {
 class PercentFormatter {
  public:
   PercentFormatter(Runtime& runtime, const Value& format, const Value& argument)
-      : runtime_(runtime), text_(format.text()), markup_(format.string().markup),
+      : runtime_(runtime),
+        text_(format.text()),
+        markup_(format.string().markup),
         argument_(argument) {}
 
   absl::StatusOr<Value> Run() {
@@ -179,8 +181,7 @@ class PercentFormatter {
     const bool decimal = type == 'd' || type == 'i' || type == 'u';
     if (!value.is_integral() && !(decimal && value.is(Kind::kFloat))) {
       return TypeErrorFor(value, Cat("%", std::string(1, type),
-                                              " format: a number is required, not ",
-                                              TypeName(value)));
+                                     " format: a number is required, not ", TypeName(value)));
     }
     int64_t number = value.is_integral() ? value.int_value() : 0;
     if (value.is(Kind::kFloat)) {
@@ -259,17 +260,19 @@ class BraceFormatter {
     field.remove_prefix(split);
     char conversion = 0;
     if (!field.empty() && field[0] == '!') {
-      if (field.size() < 2) return TypeError("end of string while looking for conversion specifier");
+      if (field.size() < 2)
+        return TypeError("end of string while looking for conversion specifier");
       conversion = field[1];
       field.remove_prefix(2);
-      if (!field.empty() && field[0] != ':') return TypeError("expected ':' after conversion specifier");
+      if (!field.empty() && field[0] != ':')
+        return TypeError("expected ':' after conversion specifier");
     }
     CHORUS_ASSIGN_OR_RETURN(Value value, Lookup(name));
     CHORUS_ASSIGN_OR_RETURN(const std::string spec,
                             Format(field.empty() ? field : field.substr(1), levels - 1));
     if (conversion == 'r' || conversion == 's' || conversion == 'a') {
-      CHORUS_ASSIGN_OR_RETURN(std::string shown, conversion == 's' ? Str(runtime_, value)
-                                                                   : Repr(runtime_, value));
+      CHORUS_ASSIGN_OR_RETURN(std::string shown,
+                              conversion == 's' ? Str(runtime_, value) : Repr(runtime_, value));
       if (conversion == 'a') shown = EscapeNonAscii(shown);
       value = Value::String(std::move(shown));
     } else if (conversion != 0) {
@@ -318,9 +321,9 @@ class BraceFormatter {
       bool overflow = false;
       const bool digits = !key.empty() && absl::ascii_isdigit(static_cast<unsigned char>(key[0]));
       const auto index = digits ? ParsePythonInt(key, 10, &overflow) : std::nullopt;
-      CHORUS_ASSIGN_OR_RETURN(value, GetItem(runtime_, value,
-                                             index ? Value::Int(*index)
-                                                   : Value::String(std::string(key))));
+      CHORUS_ASSIGN_OR_RETURN(
+          value,
+          GetItem(runtime_, value, index ? Value::Int(*index) : Value::String(std::string(key))));
       at = end + 1;
     }
     return value;

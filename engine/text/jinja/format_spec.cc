@@ -136,14 +136,26 @@ absl::StatusOr<std::string> FormatFloat(double value, const FormatSpec& spec) {
   }
   const int64_t precision = spec.precision < 0 ? 6 : spec.precision;
   switch (spec.type) {
-    case 'e': text = Fixed(spec.alternate ? "%#.*e" : "%.*e", precision, magnitude); break;
-    case 'E': text = Fixed(spec.alternate ? "%#.*E" : "%.*E", precision, magnitude); break;
+    case 'e':
+      text = Fixed(spec.alternate ? "%#.*e" : "%.*e", precision, magnitude);
+      break;
+    case 'E':
+      text = Fixed(spec.alternate ? "%#.*E" : "%.*E", precision, magnitude);
+      break;
     case 'f':
-    case 'F': text = Fixed(spec.alternate ? "%#.*f" : "%.*f", precision, magnitude); break;
+    case 'F':
+      text = Fixed(spec.alternate ? "%#.*f" : "%.*f", precision, magnitude);
+      break;
     case 'g':
-    case 'n': text = Fixed(spec.alternate ? "%#.*g" : "%.*g", precision, magnitude); break;
-    case 'G': text = Fixed(spec.alternate ? "%#.*G" : "%.*G", precision, magnitude); break;
-    case '%': text = Fixed("%.*f", precision, magnitude * 100) + "%"; break;
+    case 'n':
+      text = Fixed(spec.alternate ? "%#.*g" : "%.*g", precision, magnitude);
+      break;
+    case 'G':
+      text = Fixed(spec.alternate ? "%#.*G" : "%.*G", precision, magnitude);
+      break;
+    case '%':
+      text = Fixed("%.*f", precision, magnitude * 100) + "%";
+      break;
     case 0:
       if (spec.precision < 0) {
         text = FloatRepr(magnitude);
@@ -153,8 +165,8 @@ absl::StatusOr<std::string> FormatFloat(double value, const FormatSpec& spec) {
       }
       break;
     default:
-      return TypeError(Cat("Unknown format code '", std::string(1, spec.type),
-                                    "' for object of type 'float'"));
+      return TypeError(
+          Cat("Unknown format code '", std::string(1, spec.type), "' for object of type 'float'"));
   }
   if (spec.grouping != 0) {
     const size_t whole = std::min(text.find_first_not_of("0123456789"), text.size());
@@ -184,8 +196,8 @@ absl::StatusOr<std::string> FormatValue(Runtime& runtime, const Value& value,
   if (text.empty()) return Str(runtime, value);
   const bool number = value.is_number();
   if (!number && !value.is_string()) {
-    return TypeErrorFor(value, Cat("unsupported format string passed to ",
-                                            TypeName(value), ".__format__"));
+    return TypeErrorFor(
+        value, Cat("unsupported format string passed to ", TypeName(value), ".__format__"));
   }
   CHORUS_ASSIGN_OR_RETURN(FormatSpec spec, ParseFormatSpec(text, number));
   if (!number) {
@@ -208,7 +220,8 @@ absl::StatusOr<std::string> FormatValue(Runtime& runtime, const Value& value,
     if (spec.type == 's') return TypeError("Unknown format code 's' for object of type 'int'");
     CHORUS_ASSIGN_OR_RETURN(shown, FormatInteger(value.int_value(), spec));
   }
-  size_t sign_size = !shown.empty() && std::string_view("+- ").find(shown[0]) != std::string_view::npos;
+  size_t sign_size =
+      !shown.empty() && std::string_view("+- ").find(shown[0]) != std::string_view::npos;
   if (spec.alternate && !as_float && shown.size() > sign_size + 1 &&
       absl::ascii_isalpha(static_cast<unsigned char>(shown[sign_size + 1]))) {
     sign_size += 2;  // 0x stays in front of the zeros

@@ -37,8 +37,8 @@ Result Range(Runtime& runtime, const Value&, const Arguments& arguments) {
     // In unsigned arithmetic the span and the step cannot overflow.
     const auto low = static_cast<uint64_t>(up ? range->start : range->stop);
     const auto high = static_cast<uint64_t>(up ? range->stop : range->start);
-    const uint64_t step = up ? static_cast<uint64_t>(range->step)
-                             : uint64_t{0} - static_cast<uint64_t>(range->step);
+    const uint64_t step =
+        up ? static_cast<uint64_t>(range->step) : uint64_t{0} - static_cast<uint64_t>(range->step);
     const uint64_t length = (high - low - 1) / step + 1;
     if (length > static_cast<uint64_t>(kMaxRange)) {
       return TypeError(Cat("Range too big: ", length, " items, at most ", kMaxRange));
@@ -85,8 +85,8 @@ Result MakeNamespace(Runtime& runtime, const Value&, const Arguments& arguments)
   for (const auto& [name, value] : dict->entries) {
     if (!name.is_string()) continue;  // no attribute could reach it
     if (name.text().starts_with("_")) {
-      return TypeError(Cat("a namespace cannot store '", name.text(),
-                                    "': its name starts with an underscore"));
+      return TypeError(
+          Cat("a namespace cannot store '", name.text(), "': its name starts with an underscore"));
     }
     space.as<NamespaceObject>().Set(name.text(), value);
   }
@@ -133,8 +133,8 @@ Result StrftimeNow(Runtime& runtime, const Value&, const Arguments& arguments) {
     const char c = format[i];
     const char directive = c == '%' && i + 1 < format.size() ? format[i + 1] : '\0';
     if (directive == 'f') {
-      const int64_t micros = absl::ToInt64Microseconds(
-          now - absl::FromUnixSeconds(absl::ToUnixSeconds(now)));
+      const int64_t micros =
+          absl::ToInt64Microseconds(now - absl::FromUnixSeconds(absl::ToUnixSeconds(now)));
       char digits[8];
       std::snprintf(digits, sizeof(digits), "%06d", static_cast<int>(micros));
       plain += digits;

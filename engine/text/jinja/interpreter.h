@@ -81,7 +81,8 @@ class Interpreter : public Runtime {
   void FillSlots(const Scope& scope, Frame* frame);  // as the scope starts
   void Leave(Frame* frame);
   static int64_t FrameBytes(const Scope& scope) {
-    return static_cast<int64_t>(sizeof(Frame) + static_cast<size_t>(scope.num_slots) * sizeof(Value));
+    return static_cast<int64_t>(sizeof(Frame) +
+                                static_cast<size_t>(scope.num_slots) * sizeof(Value));
   }
   static Frame& At(Frame& frame, int hops);
 

@@ -24,8 +24,10 @@ absl::StatusOr<Value> Interpreter::Evaluate(const Expr& expr, Frame& frame) {
 
 absl::StatusOr<Value> Interpreter::EvaluateNode(const Expr& expr, Frame& frame) {
   switch (expr.op) {
-    case Op::kConst: return expr.constant;
-    case Op::kName: return EvaluateName(expr, frame);
+    case Op::kConst:
+      return expr.constant;
+    case Op::kName:
+      return EvaluateName(expr, frame);
     case Op::kTuple: {
       CHORUS_ASSIGN_OR_RETURN(std::vector<Value> items, EvaluateAll(expr, frame));
       return Tuple(std::move(items));
@@ -34,13 +36,14 @@ absl::StatusOr<Value> Interpreter::EvaluateNode(const Expr& expr, Frame& frame) 
       CHORUS_ASSIGN_OR_RETURN(std::vector<Value> items, EvaluateAll(expr, frame));
       return List(std::move(items));
     }
-    case Op::kDict: return EvaluateDict(expr, frame);
+    case Op::kDict:
+      return EvaluateDict(expr, frame);
     case Op::kCond: {
       CHORUS_ASSIGN_OR_RETURN(const Value condition, Evaluate(*expr.args[1], frame));
       if (Truth(condition)) return Evaluate(*expr.args[0], frame);
       if (expr.args[2]) return Evaluate(*expr.args[2], frame);
       return Value::Undefined(Cat("the inline if-expression on line ", expr.line,
-                                           " evaluated to false and no else section was defined."));
+                                  " evaluated to false and no else section was defined."));
     }
     case Op::kOr:
     case Op::kAnd: {
@@ -57,8 +60,10 @@ absl::StatusOr<Value> Interpreter::EvaluateNode(const Expr& expr, Frame& frame) 
       CHORUS_ASSIGN_OR_RETURN(const Value operand, Evaluate(*expr.args[0], frame));
       return expr.op == Op::kNegative ? Negative(operand) : Positive(operand);
     }
-    case Op::kCompare: return EvaluateCompare(expr, frame);
-    case Op::kConcat: return EvaluateConcat(expr, frame);
+    case Op::kCompare:
+      return EvaluateCompare(expr, frame);
+    case Op::kConcat:
+      return EvaluateConcat(expr, frame);
     case Op::kAttribute: {
       CHORUS_ASSIGN_OR_RETURN(const Value object, Evaluate(*expr.args[0], frame));
       return GetAttribute(*this, object, expr.name);
@@ -68,9 +73,12 @@ absl::StatusOr<Value> Interpreter::EvaluateNode(const Expr& expr, Frame& frame) 
       CHORUS_ASSIGN_OR_RETURN(const Value key, Evaluate(*expr.args[1], frame));
       return GetItem(*this, object, key);
     }
-    case Op::kSlice: return EvaluateSlice(expr, frame);
-    case Op::kCall: return EvaluateCall(expr, frame, nullptr);
-    case Op::kFilter: return EvaluateFilter(expr, frame, nullptr);
+    case Op::kSlice:
+      return EvaluateSlice(expr, frame);
+    case Op::kCall:
+      return EvaluateCall(expr, frame, nullptr);
+    case Op::kFilter:
+      return EvaluateFilter(expr, frame, nullptr);
     case Op::kTest: {
       CHORUS_ASSIGN_OR_RETURN(const Value subject, Evaluate(*expr.args[0], frame));
       CHORUS_ASSIGN_OR_RETURN(const Arguments arguments, EvaluateArguments(expr, frame));
@@ -118,17 +126,24 @@ absl::StatusOr<Value> Interpreter::EvaluateDict(const Expr& expr, Frame& frame) 
 absl::StatusOr<bool> Interpreter::Compare(Comparison comparison, const Value& left,
                                           const Value& right) {
   switch (comparison) {
-    case Comparison::kEq: return Equal(*this, left, right);
+    case Comparison::kEq:
+      return Equal(*this, left, right);
     case Comparison::kNe: {
       CHORUS_ASSIGN_OR_RETURN(const bool equal, Equal(*this, left, right));
       return !equal;
     }
-    case Comparison::kLt: return Less(*this, left, right);
-    case Comparison::kLe: return LessOrEqual(*this, left, right);
-    case Comparison::kGt: return Less(*this, right, left, ">");
-    case Comparison::kGe: return LessOrEqual(*this, right, left, ">=");
-    case Comparison::kIn: return Contains(*this, right, left);
-    case Comparison::kNotIn: break;
+    case Comparison::kLt:
+      return Less(*this, left, right);
+    case Comparison::kLe:
+      return LessOrEqual(*this, left, right);
+    case Comparison::kGt:
+      return Less(*this, right, left, ">");
+    case Comparison::kGe:
+      return LessOrEqual(*this, right, left, ">=");
+    case Comparison::kIn:
+      return Contains(*this, right, left);
+    case Comparison::kNotIn:
+      break;
   }
   CHORUS_ASSIGN_OR_RETURN(const bool in, Contains(*this, right, left));
   return !in;

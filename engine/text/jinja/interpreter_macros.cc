@@ -16,9 +16,8 @@ absl::StatusOr<Value> Interpreter::CallMacro(const MacroObject& macro, const Arg
   const absl::Cleanup leave = [this, frame] { Leave(frame); };
   const int line = line_;
   CHORUS_RETURN_IF_ERROR(BindMacro(def, arguments, *frame));
-  CHORUS_ASSIGN_OR_RETURN(std::string text, Capture([&] {
-    return Execute(def.body, *frame).status();
-  }));
+  CHORUS_ASSIGN_OR_RETURN(std::string text,
+                          Capture([&] { return Execute(def.body, *frame).status(); }));
   line_ = line;
   return String(std::move(text));
 }
@@ -54,8 +53,8 @@ absl::Status Interpreter::BindMacro(const MacroDef& def, const Arguments& argume
     for (auto& [name, value] : keyword) dict->Set(Value::String(name), std::move(value));
     CHORUS_ASSIGN_OR_RETURN(slot(def.kwargs_slot), Dict(std::move(dict)));
   } else if (!keyword.empty()) {
-    return TypeError(Cat("macro '", def.name, "' takes no keyword argument '",
-                                  keyword.front().first, "'"));
+    return TypeError(
+        Cat("macro '", def.name, "' takes no keyword argument '", keyword.front().first, "'"));
   }
   if (def.varargs_slot >= 0) {
     const size_t used = std::min(count, arguments.positional.size());
@@ -63,16 +62,14 @@ absl::Status Interpreter::BindMacro(const MacroDef& def, const Arguments& argume
                             arguments.positional.end());
     CHORUS_ASSIGN_OR_RETURN(slot(def.varargs_slot), Tuple(std::move(rest)));
   } else if (arguments.positional.size() > count) {
-    return TypeError(
-        Cat("macro '", def.name, "' takes not more than ", count, " argument(s)"));
+    return TypeError(Cat("macro '", def.name, "' takes not more than ", count, " argument(s)"));
   }
   const size_t required = count - def.defaults.size();
   for (size_t i = 0; i < count; ++i) {
     Value& parameter = slot(def.parameter_slots[i]);
     if (!parameter.missing()) continue;
     if (i < required) {
-      parameter = Value::Undefined(
-          Cat("parameter '", def.parameters[i], "' was not provided"));
+      parameter = Value::Undefined(Cat("parameter '", def.parameters[i], "' was not provided"));
     } else {
       CHORUS_ASSIGN_OR_RETURN(Value value, Evaluate(*def.defaults[i - required], frame));
       slot(def.parameter_slots[i]) = std::move(value);

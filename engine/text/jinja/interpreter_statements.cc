@@ -177,8 +177,9 @@ absl::StatusOr<Interpreter::Flow> Interpreter::ExecuteFor(const For& node, Frame
 }
 
 // As in jinja2, a round that breaks off does not count: the else part may still run after it.
-absl::StatusOr<Interpreter::Flow> Interpreter::ExecuteLoop(
-    const For& node, const std::shared_ptr<LoopObject>& loop, Frame& frame, bool* completed) {
+absl::StatusOr<Interpreter::Flow> Interpreter::ExecuteLoop(const For& node,
+                                                           const std::shared_ptr<LoopObject>& loop,
+                                                           Frame& frame, bool* completed) {
   Frame* const inner = Enter(node.body_scope, &frame);
   const absl::Cleanup leave = [this, inner] { Leave(inner); };
   const Value loop_value = Value::Of(Kind::kLoop, loop);
@@ -209,9 +210,9 @@ absl::StatusOr<Interpreter::Flow> Interpreter::ExecuteSetBlock(const SetBlock& n
   const absl::Cleanup leave = [this, inner] { Leave(inner); };
   Flow flow = Flow::kNext;
   CHORUS_ASSIGN_OR_RETURN(std::string text, Capture([&]() -> absl::Status {
-    CHORUS_ASSIGN_OR_RETURN(flow, Execute(node.body, *inner));
-    return absl::OkStatus();
-  }));
+                            CHORUS_ASSIGN_OR_RETURN(flow, Execute(node.body, *inner));
+                            return absl::OkStatus();
+                          }));
   if (flow != Flow::kNext) return flow;
   Value value = Value::String(std::move(text));
   if (node.filter) {
@@ -227,9 +228,9 @@ absl::StatusOr<Interpreter::Flow> Interpreter::ExecuteFilterBlock(const FilterBl
   const absl::Cleanup leave = [this, inner] { Leave(inner); };
   Flow flow = Flow::kNext;
   CHORUS_ASSIGN_OR_RETURN(std::string text, Capture([&]() -> absl::Status {
-    CHORUS_ASSIGN_OR_RETURN(flow, Execute(node.body, *inner));
-    return absl::OkStatus();
-  }));
+                            CHORUS_ASSIGN_OR_RETURN(flow, Execute(node.body, *inner));
+                            return absl::OkStatus();
+                          }));
   if (flow != Flow::kNext) return flow;
   Value value = Value::String(std::move(text));
   CHORUS_ASSIGN_OR_RETURN(value, EvaluateFilter(*node.filter, *inner, &value));
@@ -263,14 +264,13 @@ Value Interpreter::MakeMacro(const MacroDef& def, Frame& frame) {
 
 absl::Status Interpreter::CheckNamespaces(const Expr& target, Frame& frame) {
   if (target.op == Op::kNamespaceRef) {
-    const Value& holder =
-        At(frame, target.slot.hops).slots[static_cast<size_t>(target.slot.index)];
+    const Value& holder = At(frame, target.slot.hops).slots[static_cast<size_t>(target.slot.index)];
     if (!holder.is(Kind::kNamespace)) {
       return TypeError("cannot assign attribute on non-namespace object");
     }
     if (target.attribute.starts_with("_")) {
       return TypeError(Cat("a namespace cannot store '", target.attribute,
-                                    "': its name starts with an underscore"));
+                           "': its name starts with an underscore"));
     }
   }
   for (const ExprPtr& item : target.args) CHORUS_RETURN_IF_ERROR(CheckNamespaces(*item, frame));
@@ -283,8 +283,7 @@ absl::Status Interpreter::Assign(const Expr& target, const Value& value, Frame& 
     return absl::OkStatus();
   }
   if (target.op == Op::kNamespaceRef) {
-    const Value& holder =
-        At(frame, target.slot.hops).slots[static_cast<size_t>(target.slot.index)];
+    const Value& holder = At(frame, target.slot.hops).slots[static_cast<size_t>(target.slot.index)];
     if (!holder.is(Kind::kNamespace)) {
       return TypeError("cannot assign attribute on non-namespace object");
     }
@@ -292,14 +291,13 @@ absl::Status Interpreter::Assign(const Expr& target, const Value& value, Frame& 
     return ChargeBytes(sizeof(Value));
   }
   if (!IsIterable(value)) {
-    return TypeErrorFor(value,
-                        Cat("cannot unpack non-iterable ", TypeName(value), " object"));
+    return TypeErrorFor(value, Cat("cannot unpack non-iterable ", TypeName(value), " object"));
   }
   CHORUS_ASSIGN_OR_RETURN(const std::vector<Value> items, ToVector(*this, value));
   if (items.size() != target.args.size()) {
     return TypeError(Cat(items.size() < target.args.size() ? "not enough" : "too many",
-                                  " values to unpack (expected ", target.args.size(), ", got ",
-                                  items.size(), ")"));
+                         " values to unpack (expected ", target.args.size(), ", got ", items.size(),
+                         ")"));
   }
   for (size_t i = 0; i < items.size(); ++i) {
     CHORUS_RETURN_IF_ERROR(Assign(*target.args[i], items[i], frame));

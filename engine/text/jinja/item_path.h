@@ -16,7 +16,8 @@ class ItemPath {
   // From "name,age": one path for each.
   static absl::StatusOr<std::vector<ItemPath>> ParseList(const Value& attribute);
 
-  // item[part][part]…; `otherwise`, unless missing or None, stands for what is undefined on the way.
+  // item[part][part]…; `otherwise`, unless missing or None, stands for what is undefined on the
+  // way.
   absl::StatusOr<Value> Get(Runtime& runtime, const Value& item,
                             const Value& otherwise = Value()) const;
 

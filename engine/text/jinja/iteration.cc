@@ -10,7 +10,8 @@
 namespace chorus::jinja {
 namespace {
 
-// Reads item number `*at` of a value that is not an iterator; `*at` counts items, for strings bytes.
+// Reads item number `*at` of a value that is not an iterator; `*at` counts items, for strings
+// bytes.
 absl::StatusOr<bool> Step(Runtime& runtime, const Value& value, size_t* at, Value* item) {
   switch (value.kind()) {
     case Kind::kString: {
@@ -44,7 +45,8 @@ absl::StatusOr<bool> Step(Runtime& runtime, const Value& value, size_t* at, Valu
       return true;
     }
     case Kind::kMissing:
-    case Kind::kUndefined: return false;
+    case Kind::kUndefined:
+      return false;
     default:
       return TypeError(Cat("'", TypeName(value), "' object is not iterable"));
   }
@@ -61,8 +63,10 @@ bool IsIterable(const Value& value) {
     case Kind::kView:
     case Kind::kRange:
     case Kind::kIterator:
-    case Kind::kUndefined: return true;
-    default: return false;
+    case Kind::kUndefined:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -101,7 +105,9 @@ absl::StatusOr<Value> MakeIterator(Runtime& runtime, const Value& value) {
     return TypeError(Cat("'", TypeName(value), "' object is not iterable"));
   }
   return runtime.Iterator(
-      [value, at = size_t{0}](Runtime& r, Value* item) mutable { return Step(r, value, &at, item); },
+      [value, at = size_t{0}](Runtime& r, Value* item) mutable {
+        return Step(r, value, &at, item);
+      },
       value.depth());
 }
 
@@ -121,14 +127,19 @@ absl::StatusOr<bool> Next(Runtime& runtime, const Value& iterator, Value* item) 
 
 absl::StatusOr<int64_t> Length(const Value& value) {
   switch (value.kind()) {
-    case Kind::kString: return value.string().length;
+    case Kind::kString:
+      return value.string().length;
     case Kind::kList:
-    case Kind::kTuple: return static_cast<int64_t>(value.items().size());
-    case Kind::kDict: return static_cast<int64_t>(value.dict().entries.size());
+    case Kind::kTuple:
+      return static_cast<int64_t>(value.items().size());
+    case Kind::kDict:
+      return static_cast<int64_t>(value.dict().entries.size());
     case Kind::kView:
       return static_cast<int64_t>(value.as<ViewObject>().dict.dict().entries.size());
-    case Kind::kRange: return value.as<RangeObject>().length;
-    case Kind::kUndefined: return 0;
+    case Kind::kRange:
+      return value.as<RangeObject>().length;
+    case Kind::kUndefined:
+      return 0;
     default:
       return TypeError(Cat("object of type '", TypeName(value), "' has no len()"));
   }

@@ -31,9 +31,13 @@ class Dumper {
     const size_t before = out_.size();
     switch (value.kind()) {
       case Kind::kList:
-      case Kind::kTuple: return List(value.items());
-      case Kind::kDict: return Dict(value.dict());
-      case Kind::kString: Quote(value.text()); break;
+      case Kind::kTuple:
+        return List(value.items());
+      case Kind::kDict:
+        return Dict(value.dict());
+      case Kind::kString:
+        Quote(value.text());
+        break;
       default: {
         CHORUS_ASSIGN_OR_RETURN(const std::string text, Scalar(value));
         out_ += text;
@@ -47,9 +51,12 @@ class Dumper {
  private:
   absl::StatusOr<std::string> Scalar(const Value& value) {
     switch (value.kind()) {
-      case Kind::kNone: return std::string("null");
-      case Kind::kBool: return std::string(value.bool_value() ? "true" : "false");
-      case Kind::kInt: return Cat(value.int_value());
+      case Kind::kNone:
+        return std::string("null");
+      case Kind::kBool:
+        return std::string(value.bool_value() ? "true" : "false");
+      case Kind::kInt:
+        return Cat(value.int_value());
       case Kind::kFloat: {
         const double real = value.float_value();
         if (std::isnan(real)) return std::string("NaN");
@@ -57,8 +64,7 @@ class Dumper {
         return FloatRepr(real);
       }
       default:
-        return TypeError(
-            Cat("Object of type ", TypeName(value), " is not JSON serializable"));
+        return TypeError(Cat("Object of type ", TypeName(value), " is not JSON serializable"));
     }
   }
 
@@ -109,8 +115,7 @@ class Dumper {
         CHORUS_ASSIGN_OR_RETURN(const std::string text, Scalar(key));
         Quote(text);
       } else {
-        return TypeError(Cat("keys must be str, int, float, bool or None, not ",
-                                      TypeName(key)));
+        return TypeError(Cat("keys must be str, int, float, bool or None, not ", TypeName(key)));
       }
       out_ += options_.key_separator;
       CHORUS_RETURN_IF_ERROR(Dump(value));
@@ -161,8 +166,10 @@ class Dumper {
 absl::StatusOr<Value> FromJson(const Json& json, int max_depth) {
   if (max_depth <= 0) return absl::ResourceExhaustedError("the context nests too deeply");
   switch (json.type()) {
-    case Json::value_t::boolean: return Value::Bool(json.get<bool>());
-    case Json::value_t::number_integer: return Value::Int(json.get<int64_t>());
+    case Json::value_t::boolean:
+      return Value::Bool(json.get<bool>());
+    case Json::value_t::number_integer:
+      return Value::Int(json.get<int64_t>());
     case Json::value_t::number_unsigned: {
       const auto number = json.get<uint64_t>();
       if (number > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
@@ -170,8 +177,10 @@ absl::StatusOr<Value> FromJson(const Json& json, int max_depth) {
       }
       return Value::Int(static_cast<int64_t>(number));
     }
-    case Json::value_t::number_float: return Value::Float(json.get<double>());
-    case Json::value_t::string: return StringFromJson(json.get_ref<const std::string&>());
+    case Json::value_t::number_float:
+      return Value::Float(json.get<double>());
+    case Json::value_t::string:
+      return StringFromJson(json.get_ref<const std::string&>());
     case Json::value_t::array: {
       std::vector<Value> items;
       items.reserve(json.size());
@@ -190,7 +199,8 @@ absl::StatusOr<Value> FromJson(const Json& json, int max_depth) {
       }
       return Value::Of(Kind::kDict, std::move(dict));
     }
-    default: return Value::None();
+    default:
+      return Value::None();
   }
 }
 

@@ -260,7 +260,7 @@ class Lexer {
       if (open->empty()) return Fail(Cat("unexpected '", std::string(1, c), "'"));
       if (open->back() != c) {
         return Fail(Cat("unexpected '", std::string(1, c), "', expected '",
-                                 std::string(1, open->back()), "'"));
+                        std::string(1, open->back()), "'"));
       }
       open->pop_back();
     }
@@ -282,18 +282,28 @@ std::vector<Token> Tokenize(std::string_view source) { return Lexer(source).Run(
 
 std::string Describe(const Token& token) {
   switch (token.type) {
-    case TokenType::kData: return "template data / text";
-    case TokenType::kVariableBegin: return "begin of print statement";
-    case TokenType::kVariableEnd: return "end of print statement";
-    case TokenType::kBlockBegin: return "begin of statement block";
-    case TokenType::kBlockEnd: return "end of statement block";
-    case TokenType::kString: return "string";
-    case TokenType::kInteger: return "integer";
-    case TokenType::kFloat: return "float";
+    case TokenType::kData:
+      return "template data / text";
+    case TokenType::kVariableBegin:
+      return "begin of print statement";
+    case TokenType::kVariableEnd:
+      return "end of print statement";
+    case TokenType::kBlockBegin:
+      return "begin of statement block";
+    case TokenType::kBlockEnd:
+      return "end of statement block";
+    case TokenType::kString:
+      return "string";
+    case TokenType::kInteger:
+      return "integer";
+    case TokenType::kFloat:
+      return "float";
     case TokenType::kName:
     case TokenType::kOperator:
-    case TokenType::kError: return token.text;
-    case TokenType::kEnd: return "end of template";
+    case TokenType::kError:
+      return token.text;
+    case TokenType::kEnd:
+      return "end of template";
   }
   return "token";
 }

@@ -74,7 +74,9 @@ absl::Status AppendEscape(std::string_view text, size_t* at, std::string* out) {
     } else {
       char escape[12];
       std::snprintf(escape, sizeof(escape),
-                    code <= 0xff ? "x%02x" : code <= 0xffff ? "u%04x" : "U%08x",
+                    code <= 0xff     ? "x%02x"
+                    : code <= 0xffff ? "u%04x"
+                                     : "U%08x",
                     static_cast<unsigned>(code));
       out->append(escape);
     }

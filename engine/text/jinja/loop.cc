@@ -11,7 +11,8 @@ namespace chorus::jinja {
 absl::StatusOr<Value> LoopObject::Peek(Runtime& runtime) {
   if (!peeked) {
     ahead = Value();
-    if (!iterator.missing()) CHORUS_RETURN_IF_ERROR(jinja::Next(runtime, iterator, &ahead).status());
+    if (!iterator.missing())
+      CHORUS_RETURN_IF_ERROR(jinja::Next(runtime, iterator, &ahead).status());
     peeked = true;
   }
   return ahead;

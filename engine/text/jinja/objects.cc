@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include "engine/text/jinja/concat.h"
 
+#include "engine/text/jinja/concat.h"
 
 namespace chorus::jinja {
 namespace {
@@ -14,9 +14,11 @@ constexpr size_t kLinearSearch = 8;  // up to so many entries a scan beats the i
 // A text that two keys share exactly when Python calls them equal.
 std::string KeyOf(const Value& key) {
   switch (key.kind()) {
-    case Kind::kString: return Cat("s", key.text());
+    case Kind::kString:
+      return Cat("s", key.text());
     case Kind::kBool:
-    case Kind::kInt: return Cat("i", key.int_value());
+    case Kind::kInt:
+      return Cat("i", key.int_value());
     case Kind::kFloat: {
       const double real = key.float_value();
       if (real == std::floor(real) && std::abs(real) < 9e18) {
@@ -34,10 +36,13 @@ std::string KeyOf(const Value& key) {
       }
       return text;
     }
-    case Kind::kNone: return "n";
+    case Kind::kNone:
+      return "n";
     case Kind::kMissing:
-    case Kind::kUndefined: return "u";
-    default: return Cat("o", reinterpret_cast<uintptr_t>(key.object()));
+    case Kind::kUndefined:
+      return "u";
+    default:
+      return Cat("o", reinterpret_cast<uintptr_t>(key.object()));
   }
 }
 
@@ -47,12 +52,14 @@ bool Hashable(const Value& key) {
   switch (key.kind()) {
     case Kind::kList:
     case Kind::kDict:
-    case Kind::kView: return false;
+    case Kind::kView:
+      return false;
     case Kind::kTuple:
       return std::all_of(key.items().begin(), key.items().end(), [](const Value& item) {
         return !item.is(Kind::kTuple) && Hashable(item);
       });
-    default: return true;
+    default:
+      return true;
   }
 }
 
@@ -99,9 +106,12 @@ void DictObject::Set(Value key, Value value) {
 Value ViewObject::At(size_t i) const {
   const auto& [key, value] = dict.dict().entries[i];
   switch (part) {
-    case Part::kKeys: return key;
-    case Part::kValues: return value;
-    case Part::kItems: break;
+    case Part::kKeys:
+      return key;
+    case Part::kValues:
+      return value;
+    case Part::kItems:
+      break;
   }
   return Value::Tuple({key, value});
 }

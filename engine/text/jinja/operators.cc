@@ -19,20 +19,26 @@ absl::Status Overflow() { return TypeError("integer result does not fit 64 bits"
 
 std::string_view Symbol(Op op) {
   switch (op) {
-    case Op::kAdd: return "+";
-    case Op::kSub: return "-";
-    case Op::kMul: return "*";
-    case Op::kDiv: return "/";
-    case Op::kFloorDiv: return "//";
-    case Op::kMod: return "%";
-    default: return "**";
+    case Op::kAdd:
+      return "+";
+    case Op::kSub:
+      return "-";
+    case Op::kMul:
+      return "*";
+    case Op::kDiv:
+      return "/";
+    case Op::kFloorDiv:
+      return "//";
+    case Op::kMod:
+      return "%";
+    default:
+      return "**";
   }
 }
 
 absl::Status Unsupported(Op op, const Value& left, const Value& right) {
   const Value& culprit = left.is_undefined() ? left : right;
-  return TypeErrorFor(culprit,
-                      Cat("unsupported operand type(s) for ", Symbol(op), ": '",
+  return TypeErrorFor(culprit, Cat("unsupported operand type(s) for ", Symbol(op), ": '",
                                    TypeName(left), "' and '", TypeName(right), "'"));
 }
 
@@ -48,7 +54,8 @@ absl::StatusOr<Value> IntPower(int64_t base, int64_t exponent) {
 
 absl::StatusOr<Value> FloatPower(double base, double exponent) {
   if (base == 0 && exponent < 0) return TypeError("0.0 cannot be raised to a negative power");
-  if (base < 0 && std::isfinite(base) && std::isfinite(exponent) && exponent != std::floor(exponent)) {
+  if (base < 0 && std::isfinite(base) && std::isfinite(exponent) &&
+      exponent != std::floor(exponent)) {
     return TypeError("complex numbers are not supported");
   }
   const double result = std::pow(base, exponent);
@@ -73,7 +80,8 @@ absl::StatusOr<Value> Integers(Op op, int64_t a, int64_t b) {
     case Op::kPow:
       if (b < 0) return FloatPower(static_cast<double>(a), static_cast<double>(b));
       return IntPower(a, b);
-    default: break;
+    default:
+      break;
   }
   if (b == 0) {
     return TypeError(op == Op::kDiv ? "division by zero" : "integer division or modulo by zero");
@@ -91,11 +99,16 @@ absl::StatusOr<Value> Integers(Op op, int64_t a, int64_t b) {
 
 absl::StatusOr<Value> Floats(Op op, double a, double b) {
   switch (op) {
-    case Op::kAdd: return Value::Float(a + b);
-    case Op::kSub: return Value::Float(a - b);
-    case Op::kMul: return Value::Float(a * b);
-    case Op::kPow: return FloatPower(a, b);
-    default: break;
+    case Op::kAdd:
+      return Value::Float(a + b);
+    case Op::kSub:
+      return Value::Float(a - b);
+    case Op::kMul:
+      return Value::Float(a * b);
+    case Op::kPow:
+      return FloatPower(a, b);
+    default:
+      break;
   }
   if (b == 0) {
     return TypeError(op == Op::kMod ? "float modulo" : "float division by zero");

@@ -29,8 +29,8 @@ class Parser {
   using Names = std::initializer_list<std::string_view>;
 
   // Statements: parser_statements.cc.
-  absl::StatusOr<Block> Statements(Names end_names);  // up to, and not past, an end name
-  absl::StatusOr<Block> Body(Names end_names);        // from behind the tag's head
+  absl::StatusOr<Block> Statements(Names end_names);          // up to, and not past, an end name
+  absl::StatusOr<Block> Body(Names end_names);                // from behind the tag's head
   absl::StatusOr<Block> LastBody(std::string_view end_name);  // and past the end name
   absl::StatusOr<std::unique_ptr<Stmt>> Statement();
   absl::Status ParsePrint(Stmt* stmt);
@@ -108,7 +108,7 @@ class Parser {
   const Limits limits_;
   std::vector<Token> tokens_;
   size_t at_ = 0;
-  int depth_ = 0;      // of nested calls of the parser's own
+  int depth_ = 0;       // of nested calls of the parser's own
   int loop_depth_ = 0;  // loops around the current statement, within its macro
   std::vector<std::string> open_tags_;
   std::vector<std::vector<std::string>> end_names_;

@@ -74,7 +74,8 @@ absl::StatusOr<ExprPtr> Parser::And() {
   CHORUS_ASSIGN_OR_RETURN(ExprPtr node, Not());
   while (SkipName("and")) {
     CHORUS_ASSIGN_OR_RETURN(ExprPtr right, Not());
-    CHORUS_ASSIGN_OR_RETURN(node, Finish(Binary(Op::kAnd, line, std::move(node), std::move(right))));
+    CHORUS_ASSIGN_OR_RETURN(node,
+                            Finish(Binary(Op::kAnd, line, std::move(node), std::move(right))));
     line = current().line;
   }
   return node;
@@ -165,8 +166,8 @@ absl::StatusOr<ExprPtr> Parser::Product() {
     if (found == std::end(kOperators)) return node;
     Next();
     CHORUS_ASSIGN_OR_RETURN(ExprPtr right, Power());
-    CHORUS_ASSIGN_OR_RETURN(
-        node, Finish(Binary(found->second, line, std::move(node), std::move(right))));
+    CHORUS_ASSIGN_OR_RETURN(node,
+                            Finish(Binary(found->second, line, std::move(node), std::move(right))));
     line = current().line;
   }
 }
@@ -176,7 +177,8 @@ absl::StatusOr<ExprPtr> Parser::Power() {
   CHORUS_ASSIGN_OR_RETURN(ExprPtr node, Unary());
   while (SkipOperator("**")) {  // to the left, unlike Python's
     CHORUS_ASSIGN_OR_RETURN(ExprPtr right, Unary());
-    CHORUS_ASSIGN_OR_RETURN(node, Finish(Binary(Op::kPow, line, std::move(node), std::move(right))));
+    CHORUS_ASSIGN_OR_RETURN(node,
+                            Finish(Binary(Op::kPow, line, std::move(node), std::move(right))));
     line = current().line;
   }
   return node;
@@ -219,10 +221,16 @@ absl::StatusOr<ExprPtr> Parser::Primary(bool with_namespace) {
       node->constant = Value::String(std::move(text));
       return node;
     }
-    case TokenType::kInteger: node->constant = Value::Int(token.integer); break;
-    case TokenType::kFloat: node->constant = Value::Float(token.real); break;
-    case TokenType::kError: return Fail(token.text);
-    default: return Fail(Cat("unexpected '", Describe(token), "'"));
+    case TokenType::kInteger:
+      node->constant = Value::Int(token.integer);
+      break;
+    case TokenType::kFloat:
+      node->constant = Value::Float(token.real);
+      break;
+    case TokenType::kError:
+      return Fail(token.text);
+    default:
+      return Fail(Cat("unexpected '", Describe(token), "'"));
   }
   Next();
   return node;

@@ -115,9 +115,7 @@ absl::StatusOr<ExprPtr> Parser::Call(ExprPtr callee) {
 
 absl::Status Parser::Arguments(Expr* call) {
   const int line = current().line;
-  const auto invalid = [&] {
-    return Fail("invalid syntax for function call expression", line);
-  };
+  const auto invalid = [&] { return Fail("invalid syntax for function call expression", line); };
   CHORUS_RETURN_IF_ERROR(ExpectOperator("("));
   ExprPtr star;
   ExprPtr double_star;

@@ -104,9 +104,8 @@ absl::StatusOr<Block> Parser::Statements(Names end_names) {
       std::get<Print>(stmt->node).values.push_back(std::move(value));
     } else {
       CHORUS_RETURN_IF_ERROR(Expect(TokenType::kBlockBegin));
-      const bool ends = std::any_of(end_names.begin(), end_names.end(), [this](auto name) {
-        return current().IsName(name);
-      });
+      const bool ends = std::any_of(end_names.begin(), end_names.end(),
+                                    [this](auto name) { return current().IsName(name); });
       if (ends) return block;
       CHORUS_ASSIGN_OR_RETURN(stmt, Statement());
       CHORUS_RETURN_IF_ERROR(Expect(TokenType::kBlockEnd));
@@ -132,11 +131,16 @@ absl::StatusOr<Block> Parser::LastBody(std::string_view end_name) {
 absl::StatusOr<std::unique_ptr<Stmt>> Parser::Statement() {
   using Method = absl::Status (Parser::*)(Stmt*);
   static constexpr std::pair<std::string_view, Method> kStatements[] = {
-      {"print", &Parser::ParsePrint},   {"if", &Parser::ParseIf},
-      {"for", &Parser::ParseFor},       {"set", &Parser::ParseSet},
-      {"macro", &Parser::ParseMacro},   {"call", &Parser::ParseCall},
-      {"with", &Parser::ParseWith},     {"filter", &Parser::ParseFilterBlock},
-      {"break", &Parser::ParseLoopControl}, {"continue", &Parser::ParseLoopControl},
+      {"print", &Parser::ParsePrint},
+      {"if", &Parser::ParseIf},
+      {"for", &Parser::ParseFor},
+      {"set", &Parser::ParseSet},
+      {"macro", &Parser::ParseMacro},
+      {"call", &Parser::ParseCall},
+      {"with", &Parser::ParseWith},
+      {"filter", &Parser::ParseFilterBlock},
+      {"break", &Parser::ParseLoopControl},
+      {"continue", &Parser::ParseLoopControl},
       {"generation", &Parser::ParseGeneration}};
   const Token token = current();
   if (token.Is(TokenType::kError)) return Fail(token.text);
@@ -185,8 +189,7 @@ absl::Status Parser::ParseFor(Stmt* stmt) {
   For node;
   CHORUS_ASSIGN_OR_RETURN(node.target, Target(/*with_namespace=*/false, "in"));
   CHORUS_RETURN_IF_ERROR(ExpectName("in"));
-  CHORUS_ASSIGN_OR_RETURN(node.iterable,
-                          Tuple({.with_condition = false, .end_name = "recursive"}));
+  CHORUS_ASSIGN_OR_RETURN(node.iterable, Tuple({.with_condition = false, .end_name = "recursive"}));
   if (SkipName("if")) {
     CHORUS_ASSIGN_OR_RETURN(node.test, Expression());
   }

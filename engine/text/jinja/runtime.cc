@@ -1,8 +1,8 @@
 #include "engine/text/jinja/runtime.h"
 
 #include <algorithm>
-#include "engine/text/jinja/concat.h"
 
+#include "engine/text/jinja/concat.h"
 
 namespace chorus::jinja {
 
@@ -29,8 +29,7 @@ absl::Status Runtime::ChargeBytes(int64_t bytes) {
 
 absl::Status Runtime::CheckDepth(int depth) const {
   if (depth <= limits_.max_value_depth) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      Cat("values nest deeper than ", limits_.max_value_depth));
+  return absl::ResourceExhaustedError(Cat("values nest deeper than ", limits_.max_value_depth));
 }
 
 absl::Status Runtime::Nesting::Check() const {
@@ -106,7 +105,8 @@ absl::StatusOr<Value> Runtime::Call(const Value& callee, const Arguments& argume
       const auto& function = callee.as<FunctionObject>();
       return function.call(*this, function.self, arguments);
     }
-    case Kind::kMacro: return CallMacro(callee.as<MacroObject>(), arguments);
+    case Kind::kMacro:
+      return CallMacro(callee.as<MacroObject>(), arguments);
     case Kind::kJoiner: {
       if (!arguments.empty()) return TypeError("joiner takes no arguments");
       auto& joiner = callee.as<JoinerObject>();

@@ -18,9 +18,8 @@ absl::Status Fail(int line, std::string_view message) {
 // Whether `name` is read anywhere inside, scopes inside included.
 bool Reads(const Expr& expr, std::string_view name) {
   if (expr.op == Op::kName && expr.name == name) return true;
-  return std::any_of(expr.args.begin(), expr.args.end(), [&](const ExprPtr& arg) {
-    return arg != nullptr && Reads(*arg, name);
-  });
+  return std::any_of(expr.args.begin(), expr.args.end(),
+                     [&](const ExprPtr& arg) { return arg != nullptr && Reads(*arg, name); });
 }
 
 bool Reads(const Block& block, std::string_view name);
@@ -54,7 +53,9 @@ struct ReadsVisitor {
   bool operator()(const CallBlock& node) const {
     return In(node.call) || In(node.caller->defaults) || Reads(node.caller->body, name);
   }
-  bool operator()(const FilterBlock& node) const { return In(node.filter) || Reads(node.body, name); }
+  bool operator()(const FilterBlock& node) const {
+    return In(node.filter) || Reads(node.body, name);
+  }
   bool operator()(const With& node) const { return In(node.values) || Reads(node.body, name); }
   bool operator()(const Generation& node) const { return Reads(node.body, name); }
 };
@@ -208,9 +209,7 @@ class Resolver {
     return resolver.Resolve(node.body, /*soft=*/false);
   }
 
-  absl::Status operator()(Generation& node) {
-    return ResolveInner(node.body, loops_, &node.scope);
-  }
+  absl::Status operator()(Generation& node) { return ResolveInner(node.body, loops_, &node.scope); }
 
  private:
   absl::Status ResolveInner(Block& block, int loops, Scope* scope) {

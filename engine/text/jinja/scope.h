@@ -1,7 +1,7 @@
-// Decides where each name of a template lives, the way jinja2's compiler does, because templates show
-// the difference: an assignment inside a loop, macro or capturing block is local to it and starts from
-// the outer value; an `if` has no scope of its own; a name that a scope assigns before it reads it
-// never means the context's variable of that name.
+// Decides where each name of a template lives, the way jinja2's compiler does, because templates
+// show the difference: an assignment inside a loop, macro or capturing block is local to it and
+// starts from the outer value; an `if` has no scope of its own; a name that a scope assigns before
+// it reads it never means the context's variable of that name.
 #ifndef CHORUS_ENGINE_TEXT_JINJA_SCOPE_H_
 #define CHORUS_ENGINE_TEXT_JINJA_SCOPE_H_
 

@@ -183,18 +183,18 @@ Result Part(Runtime& runtime, const Value& self, const Value& start, const Value
 
 template <bool at_end>
 Result StartsOrEnds(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  CHORUS_ASSIGN_OR_RETURN(const auto args, Bind(arguments, at_end ? "endswith" : "startswith",
-                                                {"", "", ""}, 1));
+  CHORUS_ASSIGN_OR_RETURN(const auto args,
+                          Bind(arguments, at_end ? "endswith" : "startswith", {"", "", ""}, 1));
   CHORUS_ASSIGN_OR_RETURN(const Value part, Part(runtime, self, args[1], args[2]));
   // Behind the end not even the empty text begins.
   const bool beyond = args[1].is_integral() && args[1].int_value() > self.string().length;
   const std::vector<Value> one = {args[0]};
   const std::vector<Value>& affixes = args[0].is(Kind::kTuple) ? args[0].items() : one;
   for (const Value& affix : affixes) {
-    CHORUS_ASSIGN_OR_RETURN(const std::string_view text,
-                            AsString(affix, at_end ? "endswith first arg" : "startswith first arg"));
-    const bool matches =
-        at_end ? part.text().ends_with(text) : part.text().starts_with(text);
+    CHORUS_ASSIGN_OR_RETURN(
+        const std::string_view text,
+        AsString(affix, at_end ? "endswith first arg" : "startswith first arg"));
+    const bool matches = at_end ? part.text().ends_with(text) : part.text().starts_with(text);
     if (matches && !beyond) return Value::Bool(true);
   }
   return Value::Bool(false);

@@ -43,7 +43,8 @@ class Symbols {
 
   const Symbols* parent_ = nullptr;
   const Symbols* base_ = nullptr;  // for a branch of an `if`: what was known before it
-  std::shared_ptr<absl::flat_hash_map<std::string, int>> indices_;  // one slot a name; branches share
+  std::shared_ptr<absl::flat_hash_map<std::string, int>>
+      indices_;  // one slot a name; branches share
   std::set<std::string> known_;
   std::set<std::string> stores_;
   std::map<int, std::optional<Load>> loads_;  // by slot; nullopt: a parameter

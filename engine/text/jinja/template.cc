@@ -16,8 +16,8 @@ namespace chorus::jinja {
 
 absl::StatusOr<Template> Template::Parse(std::string_view source, const Limits& limits) {
   if (static_cast<int64_t>(source.size()) > limits.max_source_bytes) {
-    return absl::InvalidArgumentError(Cat("line 1: template has ", source.size(),
-                                                   " bytes, at most ", limits.max_source_bytes));
+    return absl::InvalidArgumentError(
+        Cat("line 1: template has ", source.size(), " bytes, at most ", limits.max_source_bytes));
   }
   if (!IsValidUtf8(source)) {
     return absl::InvalidArgumentError("line 1: template is not valid UTF-8");

@@ -32,28 +32,47 @@ class Printer {
   absl::Status PrintUnchecked(const Value& value) {
     switch (value.kind()) {
       case Kind::kMissing:
-      case Kind::kUndefined: out_ += "Undefined"; break;
-      case Kind::kNone: out_ += "None"; break;
-      case Kind::kBool: out_ += value.bool_value() ? "True" : "False"; break;
-      case Kind::kInt: Append(&out_, value.int_value()); break;
-      case Kind::kFloat: out_ += FloatRepr(value.float_value()); break;
+      case Kind::kUndefined:
+        out_ += "Undefined";
+        break;
+      case Kind::kNone:
+        out_ += "None";
+        break;
+      case Kind::kBool:
+        out_ += value.bool_value() ? "True" : "False";
+        break;
+      case Kind::kInt:
+        Append(&out_, value.int_value());
+        break;
+      case Kind::kFloat:
+        out_ += FloatRepr(value.float_value());
+        break;
       case Kind::kString:
         out_ += value.string().markup ? Cat("Markup(", StringRepr(value.text()), ")")
                                       : StringRepr(value.text());
         break;
-      case Kind::kList: return Items('[', value.items(), ']');
-      case Kind::kTuple: return Items('(', value.items(), ')');
-      case Kind::kDict: return Entries(value.dict());
-      case Kind::kView: return View(value.as<ViewObject>());
-      case Kind::kRange: Range(value.as<RangeObject>()); break;
-      case Kind::kNamespace: return Namespace(value.as<NamespaceObject>());
+      case Kind::kList:
+        return Items('[', value.items(), ']');
+      case Kind::kTuple:
+        return Items('(', value.items(), ')');
+      case Kind::kDict:
+        return Entries(value.dict());
+      case Kind::kView:
+        return View(value.as<ViewObject>());
+      case Kind::kRange:
+        Range(value.as<RangeObject>());
+        break;
+      case Kind::kNamespace:
+        return Namespace(value.as<NamespaceObject>());
       case Kind::kMacro: {
         const std::string& name = value.as<MacroObject>().def->name;
         out_ += name.empty() ? "<Macro anonymous>" : Cat("<Macro ", StringRepr(name), ">");
         break;
       }
-      case Kind::kLoop: return Loop(value.as<LoopObject>());
-      default: Append(&out_, "<", TypeName(value), " object>");
+      case Kind::kLoop:
+        return Loop(value.as<LoopObject>());
+      default:
+        Append(&out_, "<", TypeName(value), " object>");
     }
     return absl::OkStatus();
   }
@@ -127,7 +146,9 @@ class Printer {
 void AppendEscape(char32_t code, std::string* out) {
   char escape[12];
   std::snprintf(escape, sizeof(escape),
-                code <= 0xff ? "\\x%02x" : code <= 0xffff ? "\\u%04x" : "\\U%08x",
+                code <= 0xff     ? "\\x%02x"
+                : code <= 0xffff ? "\\u%04x"
+                                 : "\\U%08x",
                 static_cast<unsigned>(code));
   *out += escape;
 }
@@ -151,7 +172,8 @@ std::string FloatRepr(double value) {
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
   // "-1.2345e+06": the digits and the exponent, to be laid out as Python lays them out.
   char buffer[40];
-  const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific);
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific);
   std::string_view text(buffer, static_cast<size_t>(end.ptr - buffer));
   const bool negative = text.starts_with("-");
   if (negative) text.remove_prefix(1);
@@ -175,8 +197,7 @@ std::string FloatRepr(double value) {
     return Cat(out, "0.", std::string(static_cast<size_t>(-exponent - 1), '0'), digits);
   }
   if (exponent + 1 >= count) {
-    return Cat(out, digits, std::string(static_cast<size_t>(exponent + 1 - count), '0'),
-                        ".0");
+    return Cat(out, digits, std::string(static_cast<size_t>(exponent + 1 - count), '0'), ".0");
   }
   const auto point = static_cast<size_t>(exponent + 1);
   return Cat(out, digits.substr(0, point), ".", digits.substr(point));

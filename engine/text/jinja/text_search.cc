@@ -8,8 +8,7 @@
 namespace chorus::jinja {
 
 absl::StatusOr<std::string> ReplaceText(Runtime& runtime, std::string_view text,
-                                        std::string_view from, std::string_view to,
-                                        int64_t count) {
+                                        std::string_view from, std::string_view to, int64_t count) {
   std::string out;
   if (count < 0) count = INT64_MAX;
   size_t at = 0;
@@ -110,7 +109,9 @@ std::vector<std::string_view> SplitLines(std::string_view text, bool keep_ends) 
 std::string_view StripAny(std::string_view text, std::string_view any, bool left, bool right) {
   std::vector<char32_t> set = ToCodePoints(any);
   std::sort(set.begin(), set.end());
-  const auto in = [&set](char32_t code) { return std::binary_search(set.begin(), set.end(), code); };
+  const auto in = [&set](char32_t code) {
+    return std::binary_search(set.begin(), set.end(), code);
+  };
   while (left && !text.empty()) {
     size_t next = 0;
     if (!in(Decode(text, &next))) break;

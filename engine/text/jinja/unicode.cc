@@ -63,7 +63,8 @@ bool IsCaseIgnorable(char32_t code) {
     case UTF8PROC_CATEGORY_ME:
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_SK: return true;
+    case UTF8PROC_CATEGORY_SK:
+      return true;
     default:  // Word_Break MidLetter, MidNumLet and Single_Quote
       return code == '\'' || code == '.' || code == ':' || code == 0xb7 || code == 0x387 ||
              code == 0x55f || code == 0x5f4 || code == 0x2018 || code == 0x2019 || code == 0x2024 ||
@@ -84,8 +85,7 @@ bool IsFinalSigma(std::string_view text, size_t start, size_t end) {
   return true;
 }
 
-void AppendLower(std::string_view text, size_t start, size_t end, char32_t code,
-                 std::string* out) {
+void AppendLower(std::string_view text, size_t start, size_t end, char32_t code, std::string* out) {
   if (code < 0x80) {
     out->push_back(static_cast<char>(code >= 'A' && code <= 'Z' ? code + 32 : code));
   } else if (code == 0x130) {  // I with dot: the only letter with a longer lower case
@@ -208,8 +208,10 @@ bool IsPrintable(char32_t code) {
     case UTF8PROC_CATEGORY_CN:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
-    case UTF8PROC_CATEGORY_ZS: return false;
-    default: return true;
+    case UTF8PROC_CATEGORY_ZS:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -221,8 +223,8 @@ bool IsUpper(char32_t code) {
 }
 bool IsTitle(char32_t code) { return Category(code) == UTF8PROC_CATEGORY_LT; }
 
-// Decimal digits come in runs of ten that start at a zero, except where runs of ten touch: those are
-// all aligned on a multiple of ten from the first.
+// Decimal digits come in runs of ten that start at a zero, except where runs of ten touch: those
+// are all aligned on a multiple of ten from the first.
 int DecimalValue(char32_t code) {
   char32_t first = code;
   while (first > 0 && IsDecimal(first - 1)) --first;
@@ -295,9 +297,9 @@ std::string SwapCase(std::string_view text) {
 
 std::string CaseFold(std::string_view text) {
   utf8proc_uint8_t* folded = nullptr;
-  const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                 static_cast<utf8proc_ssize_t>(text.size()), &folded,
-                                 UTF8PROC_CASEFOLD);
+  const auto size =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &folded, UTF8PROC_CASEFOLD);
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(folded, &std::free);
   if (size < 0) return ToLower(text);
   return std::string(reinterpret_cast<const char*>(folded), static_cast<size_t>(size));

@@ -65,30 +65,50 @@ const DictObject& Value::dict() const { return as<DictObject>(); }
 std::string_view TypeName(const Value& value) {
   switch (value.kind()) {
     case Kind::kMissing:
-    case Kind::kUndefined: return "Undefined";
-    case Kind::kNone: return "NoneType";
-    case Kind::kBool: return "bool";
-    case Kind::kInt: return "int";
-    case Kind::kFloat: return "float";
-    case Kind::kString: return value.string().markup ? "Markup" : "str";
-    case Kind::kList: return "list";
-    case Kind::kTuple: return "tuple";
-    case Kind::kDict: return "dict";
+    case Kind::kUndefined:
+      return "Undefined";
+    case Kind::kNone:
+      return "NoneType";
+    case Kind::kBool:
+      return "bool";
+    case Kind::kInt:
+      return "int";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kString:
+      return value.string().markup ? "Markup" : "str";
+    case Kind::kList:
+      return "list";
+    case Kind::kTuple:
+      return "tuple";
+    case Kind::kDict:
+      return "dict";
     case Kind::kView:
       switch (value.as<ViewObject>().part) {
-        case ViewObject::Part::kKeys: return "dict_keys";
-        case ViewObject::Part::kValues: return "dict_values";
-        case ViewObject::Part::kItems: return "dict_items";
+        case ViewObject::Part::kKeys:
+          return "dict_keys";
+        case ViewObject::Part::kValues:
+          return "dict_values";
+        case ViewObject::Part::kItems:
+          return "dict_items";
       }
       return "dict_keys";
-    case Kind::kRange: return "range";
-    case Kind::kIterator: return "generator";
-    case Kind::kNamespace: return "Namespace";
-    case Kind::kFunction: return "function";
-    case Kind::kMacro: return "Macro";
-    case Kind::kLoop: return "LoopContext";
-    case Kind::kCycler: return "Cycler";
-    case Kind::kJoiner: return "Joiner";
+    case Kind::kRange:
+      return "range";
+    case Kind::kIterator:
+      return "generator";
+    case Kind::kNamespace:
+      return "Namespace";
+    case Kind::kFunction:
+      return "function";
+    case Kind::kMacro:
+      return "Macro";
+    case Kind::kLoop:
+      return "LoopContext";
+    case Kind::kCycler:
+      return "Cycler";
+    case Kind::kJoiner:
+      return "Joiner";
   }
   return "object";
 }
@@ -97,17 +117,26 @@ bool Truth(const Value& value) {
   switch (value.kind()) {
     case Kind::kMissing:
     case Kind::kUndefined:
-    case Kind::kNone: return false;
+    case Kind::kNone:
+      return false;
     case Kind::kBool:
-    case Kind::kInt: return value.int_value() != 0;
-    case Kind::kFloat: return value.float_value() != 0;
-    case Kind::kString: return !value.text().empty();
+    case Kind::kInt:
+      return value.int_value() != 0;
+    case Kind::kFloat:
+      return value.float_value() != 0;
+    case Kind::kString:
+      return !value.text().empty();
     case Kind::kList:
-    case Kind::kTuple: return !value.items().empty();
-    case Kind::kDict: return !value.dict().entries.empty();
-    case Kind::kView: return !value.as<ViewObject>().dict.dict().entries.empty();
-    case Kind::kRange: return value.as<RangeObject>().length > 0;
-    default: return true;
+    case Kind::kTuple:
+      return !value.items().empty();
+    case Kind::kDict:
+      return !value.dict().entries.empty();
+    case Kind::kView:
+      return !value.as<ViewObject>().dict.dict().entries.empty();
+    case Kind::kRange:
+      return value.as<RangeObject>().length > 0;
+    default:
+      return true;
   }
 }
 

@@ -1,8 +1,9 @@
 // The values a template computes with: Python's, as far as Jinja templates can see them.
 //
-// A Value is small and cheap to copy: scalars lie inside, everything else is a shared object. Strings,
-// lists, tuples and dicts never change once made (the sandbox forbids it), so sharing is invisible.
-// What does change (namespaces, iterators, `loop`, cycler) belongs to one rendering and one thread.
+// A Value is small and cheap to copy: scalars lie inside, everything else is a shared object.
+// Strings, lists, tuples and dicts never change once made (the sandbox forbids it), so sharing is
+// invisible. What does change (namespaces, iterators, `loop`, cycler) belongs to one rendering and
+// one thread.
 //
 // Nesting is limited at construction (`depth`), so that destroying, comparing and printing a value
 // never recurse further than that.
@@ -29,11 +30,11 @@ enum class Kind : uint8_t {
   kList,
   kTuple,
   kDict,
-  kView,       // dict.keys(), .values(), .items()
+  kView,  // dict.keys(), .values(), .items()
   kRange,
-  kIterator,   // generators: walked once
+  kIterator,  // generators: walked once
   kNamespace,
-  kFunction,   // functions, bound methods, filters' helpers
+  kFunction,  // functions, bound methods, filters' helpers
   kMacro,
   kLoop,
   kCycler,
@@ -128,7 +129,7 @@ struct RangeObject : Object {
   int64_t start = 0;
   int64_t step = 1;
   int64_t length = 0;
-  int64_t stop = 0;  // as written, for printing
+  int64_t stop = 0;              // as written, for printing
   int64_t At(int64_t i) const {  // wraps instead of overflowing past the last
     return static_cast<int64_t>(static_cast<uint64_t>(start) +
                                 static_cast<uint64_t>(i) * static_cast<uint64_t>(step));
