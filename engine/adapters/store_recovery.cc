@@ -23,14 +23,10 @@ absl::StatusOr<bool> Exists(FileSystem* files, const std::string& path) {
   return stat.status();
 }
 
-// A small file. DataLoss when it is larger than any of ours.
+// A small file; of one that is larger than any of ours, the beginning.
 absl::StatusOr<std::string> ReadSmall(FileSystem* files, const std::string& path) {
   CHORUS_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> file, files->Open(path));
-  if (file->size() > kMaxManifestBytes) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": expected at most ", kMaxManifestBytes, " bytes, got ", file->size()));
-  }
-  std::string text(file->size(), '\0');
+  std::string text(std::min(file->size(), kMaxManifestBytes), '\0');
   CHORUS_RETURN_IF_ERROR(file->Read(0, std::as_writable_bytes(std::span(text))));
   return text;
 }
@@ -121,6 +117,7 @@ class Scan {
     return absl::OkStatus();
   }
 
+  // A file that cannot be read now may well be whole: that ends the start, and moves nothing.
   absl::StatusOr<std::string> ReadText(const std::string& path) {
     // After a failed fsync the cache may hold what the disk does not.
     if (out_.report.read_all_objects) CHORUS_RETURN_IF_ERROR(files_->DropCache(path));
@@ -128,27 +125,23 @@ class Scan {
   }
 
   absl::Status ReadFloor(const std::string& path, int64_t* floor) {
-    const absl::StatusOr<std::string> text = ReadText(path);
-    absl::StatusOr<int64_t> parsed = text.status();
-    if (text.ok()) parsed = ParseFloor(*text);
-    if (absl::IsDataLoss(parsed.status())) return Quarantine(path, parsed.status());
-    CHORUS_RETURN_IF_ERROR(parsed.status());
+    CHORUS_ASSIGN_OR_RETURN(const std::string text, ReadText(path));
+    const absl::StatusOr<int64_t> parsed = ParseFloor(text);
+    if (!parsed.ok()) return Quarantine(path, parsed.status());
     *floor = *parsed;
     return absl::OkStatus();
   }
 
   absl::Status ReadManifest(const std::string& path, const std::string& tenant,
                             const std::string& name) {
-    const absl::StatusOr<std::string> text = ReadText(path);
-    absl::StatusOr<Manifest> manifest = text.status();
-    if (text.ok()) manifest = Manifest::Parse(*text);
+    CHORUS_ASSIGN_OR_RETURN(const std::string text, ReadText(path));
+    absl::StatusOr<Manifest> manifest = Manifest::Parse(text);
     if (manifest.ok() && (manifest->tenant != tenant || manifest->name != name)) {
       manifest = absl::DataLossError(absl::StrCat("manifest: expected that of ", tenant, "/", name,
                                                   ", got that of ", manifest->tenant, "/",
                                                   manifest->name));
     }
-    if (absl::IsDataLoss(manifest.status())) return Quarantine(path, manifest.status());
-    CHORUS_RETURN_IF_ERROR(manifest.status());
+    if (!manifest.ok()) return Quarantine(path, manifest.status());
     out_.versions.push_back({*std::move(manifest)});
     return absl::OkStatus();
   }

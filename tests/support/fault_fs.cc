@@ -28,16 +28,26 @@ void FaultDisk::FailCall(int64_t call, Fault fault) {
   fault_fired_ = false;
 }
 
+void FaultDisk::FailNext(const std::string& kind, Fault fault) {
+  MutexLock lock(&mutex_);
+  failing_kind_ = kind;
+  fault_ = fault;
+  fault_fired_ = false;
+}
+
 bool FaultDisk::fault_fired() const {
   MutexLock lock(&mutex_);
   return fault_fired_;
 }
 
 absl::Status FaultDisk::Count(const std::string& call, bool reads) {
-  if (calls_until_fault_ < 0 || calls_until_fault_-- > 0) return absl::OkStatus();
+  const bool is_next = call == failing_kind_;
+  if (is_next) failing_kind_.clear();
+  if (!is_next && (calls_until_fault_ < 0 || calls_until_fault_-- > 0)) return absl::OkStatus();
   fault_fired_ = true;
   if (reads) return absl::DataLossError(absl::StrCat(call, ": injected EIO"));
-  if (fault_ == Fault::kIoError) return absl::UnavailableError(absl::StrCat(call, ": injected EIO"));
+  if (fault_ == Fault::kIoError)
+    return absl::UnavailableError(absl::StrCat(call, ": injected EIO"));
   return absl::ResourceExhaustedError(absl::StrCat(call, ": injected ENOSPC"));
 }
 

@@ -40,6 +40,8 @@ class FaultDisk {
 
   // Calls are counted from 0 at the time of the call; the `call`-th from then fails.
   void FailCall(int64_t call, Fault fault);
+  // The next call of this kind fails: "write", "fsync", "fsync of a directory", "rename" …
+  void FailNext(const std::string& kind, Fault fault);
   bool fault_fired() const;
 
   // Contents by path, as a running process sees them.
@@ -102,6 +104,7 @@ class FaultDisk {
   std::vector<Effect> effects_ CHORUS_GUARDED_BY(mutex_);
   int64_t now_ CHORUS_GUARDED_BY(mutex_) = 0;
   int64_t calls_until_fault_ CHORUS_GUARDED_BY(mutex_) = -1;
+  std::string failing_kind_ CHORUS_GUARDED_BY(mutex_);  // empty: none
   Fault fault_ CHORUS_GUARDED_BY(mutex_) = Fault::kIoError;
   bool fault_fired_ CHORUS_GUARDED_BY(mutex_) = false;
   bool locked_ CHORUS_GUARDED_BY(mutex_) = false;
