@@ -276,13 +276,13 @@ TEST_F(CatalogTest, TheBackgroundThreadCollectsByItself) {
   ASSERT_TRUE(Send(**opened, RequestFor("acme", "a", adapter), adapter).ok());
   ASSERT_TRUE((*opened)->Delete("acme", "a", {}).ok());
   std::vector<CatalogEvent::Kind> kinds;
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 4; ++i) {
     const auto event = (*watch)->Next(absl::Seconds(30));
     ASSERT_TRUE(event.ok() && event->has_value());
     kinds.push_back((*event)->kind);
   }
-  EXPECT_THAT(kinds, ElementsAre(CatalogEvent::Kind::kPut, CatalogEvent::Kind::kDeleting,
-                                 CatalogEvent::Kind::kDeleted));
+  EXPECT_THAT(kinds, ElementsAre(CatalogEvent::Kind::kSnapshotEnd, CatalogEvent::Kind::kPut,
+                                 CatalogEvent::Kind::kDeleting, CatalogEvent::Kind::kDeleted));
 }
 
 }  // namespace

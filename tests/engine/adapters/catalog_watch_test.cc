@@ -14,7 +14,7 @@ using test::ReasonOf;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// What there is to read now: "put acme/a@1", …
+// What there is to read now: "put acme/a@1", …, "." for the end of a snapshot.
 std::vector<std::string> Drain(CatalogWatch& watch, uint64_t* last = nullptr) {
   constexpr const char* kKinds[] = {"put", "deleting", "deleted", "pinned"};
   std::vector<std::string> events;
@@ -25,10 +25,14 @@ std::vector<std::string> Drain(CatalogWatch& watch, uint64_t* last = nullptr) {
       return events;
     }
     if (!event->has_value()) return events;
+    if (last != nullptr) *last = (*event)->revision;
+    if ((*event)->kind == CatalogEvent::Kind::kSnapshotEnd) {
+      events.push_back(".");
+      continue;
+    }
     const AdapterInfo& adapter = (*event)->adapter;
     events.push_back(std::string(kKinds[static_cast<int>((*event)->kind)]) + " " + adapter.tenant +
                      "/" + adapter.name + "@" + std::to_string(adapter.version));
-    if (last != nullptr) *last = (*event)->revision;
   }
 }
 
@@ -49,7 +53,7 @@ TEST_F(CatalogWatchTest, SnapshotThenEveryChangeInOrder) {
   auto watch = *catalog().Watch("acme", 0);
   uint64_t revision = 0;
   EXPECT_THAT(Drain(*watch, &revision),
-              ElementsAre("put acme/a@1", "put acme/b@1", "put shared/c@1"));
+              ElementsAre("put acme/a@1", "put acme/b@1", "put shared/c@1", "."));
   EXPECT_EQ(revision, catalog().revision());
   Put("a", 2);
   ASSERT_TRUE(catalog().SetPinned("acme", "a", true).ok());
@@ -63,12 +67,39 @@ TEST_F(CatalogWatchTest, SnapshotThenEveryChangeInOrder) {
   EXPECT_EQ(revision, catalog().revision());
 }
 
-TEST_F(CatalogWatchTest, OnlyTheLastEventOfASnapshotCarriesItsRevision) {
+TEST_F(CatalogWatchTest, OnlyTheEndOfASnapshotCarriesItsRevision) {
   Put("a", 1);
   Put("b", 1);
   auto watch = *catalog().Watch("acme", 0);
   EXPECT_EQ((*watch->Next(absl::ZeroDuration()))->revision, 0u);
-  EXPECT_EQ((*watch->Next(absl::ZeroDuration()))->revision, catalog().revision());
+  EXPECT_EQ((*watch->Next(absl::ZeroDuration()))->revision, 0u);
+  const auto end = *watch->Next(absl::ZeroDuration());
+  EXPECT_EQ(end->kind, CatalogEvent::Kind::kSnapshotEnd);
+  EXPECT_EQ(end->revision, catalog().revision());
+}
+
+TEST_F(CatalogWatchTest, NewsAreAnnouncedOnceThereIsSomethingToRead) {
+  harness_.limits.max_watch_queue = 1;
+  ASSERT_TRUE(harness_.Restart().ok());
+  auto watch = *catalog().Watch("acme", 0);
+  int news = 0;
+  std::vector<std::string> read;
+  watch->OnNews([&] { ++news; });
+  EXPECT_THAT(Drain(*watch), ElementsAre("."));
+  Put("x", 1, "globex");  // none of its business
+  EXPECT_EQ(news, 0);
+  Put("a", 1);
+  EXPECT_EQ(news, 1);
+  EXPECT_THAT(Drain(*watch), ElementsAre("put acme/a@1"));
+  for (uint64_t seed = 2; seed <= 4; ++seed) Put("a", seed);  // one fits beside the snapshot's end
+  EXPECT_EQ(news, 4);  // two events and the cut, nothing after it
+  EXPECT_FALSE(watch->Next(absl::ZeroDuration()).ok());
+  Put("a", 5);
+  EXPECT_EQ(news, 4);
+  auto other = *catalog().Watch("acme", 0);
+  other->OnNews([&] { ++news; });
+  harness_.Stop();
+  EXPECT_GE(news, 5);
 }
 
 TEST_F(CatalogWatchTest, NobodyHearsOfAnothersAdapters) {
@@ -76,8 +107,8 @@ TEST_F(CatalogWatchTest, NobodyHearsOfAnothersAdapters) {
   Put("a", 1);
   ASSERT_TRUE(catalog().Delete("acme", "a", {}).ok());
   harness_.Settle();
-  EXPECT_THAT(Drain(*watch), IsEmpty());
-  EXPECT_THAT(Drain(**catalog().Watch("globex", 0)), IsEmpty());
+  EXPECT_THAT(Drain(*watch), ElementsAre("."));
+  EXPECT_THAT(Drain(**catalog().Watch("globex", 0)), ElementsAre("."));
 }
 
 TEST_F(CatalogWatchTest, WhoComesBackGoesOnWhereItWas) {
@@ -118,9 +149,10 @@ TEST_F(CatalogWatchTest, ASlowWatcherIsCutWithItsRevisionAndCanGoOn) {
   ASSERT_TRUE(harness_.Restart().ok());
   auto watch = *catalog().Watch("acme", 0);
   auto other = *catalog().Watch("acme", 0);
+  EXPECT_THAT(Drain(*watch), ElementsAre("."));
   Put("a", 1);
   const uint64_t delivered = (*watch->Next(absl::ZeroDuration()))->revision;
-  for (uint64_t seed = 2; seed <= 5; ++seed) {
+  for (uint64_t seed = 2; seed <= 6; ++seed) {
     Put("a", seed);
     EXPECT_FALSE(Drain(*other).empty());  // who reads is not disturbed
   }
@@ -129,8 +161,9 @@ TEST_F(CatalogWatchTest, ASlowWatcherIsCutWithItsRevisionAndCanGoOn) {
   EXPECT_EQ(ReasonOf(cut), Reason::kWatcherBehind);
   EXPECT_EQ(RefusalOf(cut)->got, std::to_string(delivered));
   EXPECT_FALSE(watch->Next(absl::ZeroDuration()).ok());  // and stays cut
-  EXPECT_THAT(Drain(**catalog().Watch("acme", delivered)),
-              ElementsAre("put acme/a@2", "put acme/a@3", "put acme/a@4", "put acme/a@5"));
+  EXPECT_THAT(
+      Drain(**catalog().Watch("acme", delivered)),
+      ElementsAre("put acme/a@2", "put acme/a@3", "put acme/a@4", "put acme/a@5", "put acme/a@6"));
 }
 
 TEST_F(CatalogWatchTest, ALongSnapshotDoesNotCutItsWatcher) {
@@ -139,7 +172,7 @@ TEST_F(CatalogWatchTest, ALongSnapshotDoesNotCutItsWatcher) {
   for (const char* name : {"a", "b", "c", "d"}) Put(name, 1);
   auto watch = *catalog().Watch("acme", 0);
   Put("e", 1);
-  EXPECT_THAT(Drain(*watch), testing::SizeIs(5));
+  EXPECT_THAT(Drain(*watch), testing::SizeIs(6));
 }
 
 TEST_F(CatalogWatchTest, RevisionsOfAnEarlierProcessAreNeverMistaken) {
@@ -150,11 +183,11 @@ TEST_F(CatalogWatchTest, RevisionsOfAnEarlierProcessAreNeverMistaken) {
   const absl::Status status = catalog().Watch("acme", before).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
   EXPECT_EQ(ReasonOf(status), Reason::kWatcherBehind);
-  EXPECT_THAT(Drain(**catalog().Watch("acme", 0)), ElementsAre("put acme/a@1"));
+  EXPECT_THAT(Drain(**catalog().Watch("acme", 0)), ElementsAre("put acme/a@1", "."));
 }
 
 TEST_F(CatalogWatchTest, AWatchOutlivesTheCatalogAndSaysSo) {
-  auto watch = *catalog().Watch("acme", 0);
+  auto watch = *catalog().Watch("acme", catalog().revision());
   std::thread reader([&] {
     const auto event = watch->Next(absl::Seconds(60));
     EXPECT_EQ(event.status().code(), absl::StatusCode::kUnavailable) << event.status();
@@ -196,6 +229,7 @@ TEST_F(CatalogWatchTest, ReadersWritersAndBackgroundMeetWithoutLoss) {
     const auto event = watch->Next(absl::ZeroDuration());
     ASSERT_TRUE(event.ok()) << event.status();
     if (!event->has_value()) break;
+    if ((*event)->kind == CatalogEvent::Kind::kSnapshotEnd) continue;
     EXPECT_GT((*event)->revision, last);
     last = (*event)->revision;
     puts += (*event)->kind == CatalogEvent::Kind::kPut;
