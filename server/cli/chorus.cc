@@ -4,9 +4,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/cli/adapter_commands.h"
+#include "server/cli/bench_command.h"
+#include "server/cli/chat.h"
 #include "server/cli/generate.h"
+#include "server/cli/small_commands.h"
 #include "server/cli/status_command.h"
 #include "server/cli/upload.h"
+#include "server/cli/watch.h"
 
 namespace chorus::cli {
 namespace {
@@ -20,13 +24,19 @@ struct Command {
 constexpr Command kCommands[] = {
     {"generate", "streams the answer of one model, or of several side by side",
      &RunGenerateCommand},
+    {"chat", "talks with one model", &RunChatCommand},
     {"adapters upload", "uploads a PEFT LoRA adapter", &RunUploadCommand},
     {"adapters list", "shows all adapters", &RunListCommand},
     {"adapters get", "shows one adapter", &RunGetCommand},
     {"adapters delete", "deletes an adapter", &RunDeleteCommand},
     {"adapters pin", "keeps an adapter in the pool", &RunPinCommand},
     {"adapters unpin", "lets it leave the pool again", &RunUnpinCommand},
+    {"adapters watch", "shows every change as it happens", &RunWatchCommand},
     {"status", "shows what the server serves and how busy it is", &RunStatusCommand},
+    {"tokenize", "shows the tokens of a text", &RunTokenizeCommand},
+    {"cancel", "ends a generation early", &RunCancelCommand},
+    {"drain", "takes the server out of service", &RunDrainCommand},
+    {"bench", "measures the server under load", &RunBenchCommand},
 };
 
 std::string ProgramHelp() {
@@ -75,7 +85,7 @@ ExitCode RunChorus(const Args& args, const Console& console) {
   }
   const bool half = args[0] == "adapters";
   return UsageError(console, "chorus",
-                    half ? "adapters wants one of upload, list, get, delete, pin, unpin"
+                    half ? "adapters wants one of upload, list, get, delete, pin, unpin, watch"
                          : absl::StrCat("there is no command ", args[0]));
 }
 

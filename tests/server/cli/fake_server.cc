@@ -52,6 +52,11 @@ v1::TokenizeRequest FakeInference::tokenize_request() const {
   return tokenize_request_;
 }
 
+int FakeInference::stopped() const {
+  const MutexLock lock(&mutex_);
+  return stopped_;
+}
+
 void FakeInference::AwaitWaiting() {
   const MutexLock lock(&mutex_);
   while (!waiting_) changed_.Wait(&mutex_);
@@ -108,6 +113,8 @@ grpc::Status FakeInference::Generate(grpc::ServerContext* context,
       changed_.NotifyAll();
     }
     while (!context->IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const MutexLock lock(&mutex_);
+    ++stopped_;
     return grpc::Status::CANCELLED;
   }
   if (!answer.status.ok()) return answer.status;
