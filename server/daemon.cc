@@ -1,0 +1,208 @@
+#include "server/daemon.h"
+
+#include <algorithm>
+#include <fstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/model/cpu_runner.h"
+#include "engine/model/weights.h"
+#include "kernels/status_macros.h"
+#include "server/config/command_line.h"
+#include "server/log/log.h"
+
+namespace chorus::server {
+namespace {
+
+constexpr int kTaskThreads = 2;
+constexpr int kFileThreads = 4;
+
+const char* ArchitectureName(engine::Architecture architecture) {
+  switch (architecture) {
+    case engine::Architecture::kLlama:
+      return "llama";
+    case engine::Architecture::kMistral:
+      return "mistral";
+    case engine::Architecture::kQwen2:
+      return "qwen2";
+    case engine::Architecture::kQwen3:
+      return "qwen3";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const ServerConfig& config) {
+  std::unique_ptr<Daemon> daemon(new Daemon(config));
+  CHORUS_RETURN_IF_ERROR(daemon->LoadModel());
+  CHORUS_RETURN_IF_ERROR(daemon->StartEngine());
+  CHORUS_RETURN_IF_ERROR(daemon->OpenCatalog());
+  CHORUS_RETURN_IF_ERROR(daemon->StartServing());
+  return daemon;
+}
+
+Daemon::~Daemon() {
+  metrics_server_.reset();
+  grpc_.reset();  // every call has ended
+  files_.reset();
+  tasks_.reset();
+  generations_.reset();
+}
+
+absl::Status Daemon::LoadModel() {
+  CHORUS_ASSIGN_OR_RETURN(model_, ServingModel::Load(config_, clock_));
+  if (!model_.chat.has_value()) {
+    LogWarning("chat is off", {{"why", model_.chat_problem.message()}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::StartEngine() {
+  const absl::Time begin = clock_->Now();
+  CHORUS_ASSIGN_OR_RETURN(
+      engine::Weights weights,
+      engine::Weights::Load(config_.model, model_.config, model_.dtype, engine::Shard{}));
+  weight_bytes_ = weights.bytes();
+  weights_digest_ = weights.digest();
+  LogInfo("weights loaded", {{"model", model_.name},
+                             {"dtype", kernels::Name(model_.dtype)},
+                             {"bytes", weight_bytes_},
+                             {"seconds", absl::ToDoubleSeconds(clock_->Now() - begin)}});
+  CHORUS_ASSIGN_OR_RETURN(pool_,
+                          PoolMemory::Allocate(model_.config, model_.dtype, config_.pool_bytes));
+  engine::Engine::Model model;
+  model.pool = pool_->view();
+  model.base_digest = weights_digest_;
+  model.eos_token_ids = model_.eos_token_ids;
+  model.max_positions = model_.config.max_positions;
+  model.vocabulary = model_.vocabulary;
+  const engine::CpuRunnerOptions options{.num_workers = config_.threads,
+                                         .max_rows = config_.engine.max_step_tokens,
+                                         .valid_vocabulary = model_.vocabulary};
+  CHORUS_ASSIGN_OR_RETURN(model.runner, engine::CpuRunner::Create(model_.config, std::move(weights),
+                                                                  model.pool, options));
+  CHORUS_ASSIGN_OR_RETURN(engine_,
+                          engine::Engine::Start(config_.engine, std::move(model), bell_, clock_));
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::OpenCatalog() {
+  engine::CatalogOptions options;
+  options.directory = config_.store;
+  options.model = model_.config;
+  options.geometry = pool_->view();
+  options.limits = config_.catalog;
+  options.allow_volatile = config_.allow_volatile_store;
+  options.reserved_names.push_back(model_.name);
+  CHORUS_ASSIGN_OR_RETURN(catalog_, engine::StoredCatalog::Open(std::move(options), clock_));
+  catalog_->OnForget(
+      [engine = engine_.get()](const std::string& tenant, const engine::AdapterDigest& digest) {
+        engine->Forget(tenant, digest);
+      });
+  const std::vector<engine::AdapterInfo> adapters = catalog_->List(LocalPrincipal().tenant);
+  LogInfo("store opened", {{"directory", config_.store}, {"adapters", adapters.size()}});
+  for (const engine::AdapterInfo& info : adapters) {
+    if (!info.pinned) continue;
+    const absl::StatusOr<engine::AdapterRef> adapter = catalog_->Resolve(info.tenant, info.name);
+    const absl::Status pinned = adapter.ok() ? engine_->Pin(*adapter, true) : adapter.status();
+    if (!pinned.ok()) {
+      LogWarning("adapter stays unpinned", {{"adapter", info.name}, {"why", pinned.message()}});
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::StartServing() {
+  metrics_ = std::make_shared<ServerMetrics>(
+      MetricsOptions{.version = kVersion,
+                     .model_name = model_.name,
+                     .context_tokens = model_.config.max_positions,
+                     .max_step_adapters = config_.engine.max_step_adapters},
+      ServerMetrics::EngineReaders{[engine = engine_.get()] { return engine->stats(); },
+                                   [engine = engine_.get()] { return engine->TakeLoadSeconds(); }},
+      clock_);
+  generations_ = std::make_unique<Generations>(engine_.get(), model_.tokenizer.get(),
+                                               metrics_.get(), bell_, clock_);
+  builder_ = std::make_unique<RequestBuilder>(&model_, catalog_.get(), clock_);
+  tasks_ = std::make_unique<TaskPool>(kTaskThreads);
+  files_ = std::make_unique<TaskPool>(kFileThreads);
+  front_ = Front{.config = &config_,
+                 .clock = clock_,
+                 .model = &model_,
+                 .engine = engine_.get(),
+                 .catalog = catalog_.get(),
+                 .generations = generations_.get(),
+                 .builder = builder_.get(),
+                 .metrics = metrics_.get(),
+                 .tasks = tasks_.get(),
+                 .files = files_.get(),
+                 .drain = [this] { Drain(); },
+                 .draining = &draining_};
+  if (config_.metrics_listen != "none") {
+    CHORUS_ASSIGN_OR_RETURN(metrics_server_,
+                            MetricsServer::Start(config_.metrics_listen, metrics_));
+  }
+  CHORUS_ASSIGN_OR_RETURN(grpc_, GrpcServer::Start(&front_, Info()));
+  grpc_->SetReady(true);
+  metrics_->SetState(ServerState::kReady);
+  return WritePortFile();
+}
+
+v1::ServerInfo Daemon::Info() const {
+  v1::ServerInfo info;
+  info.set_version(kVersion);
+  info.set_served_model_name(model_.name);
+  info.set_architecture(ArchitectureName(model_.config.architecture));
+  info.set_dtype(std::string(kernels::Name(model_.dtype)));
+  info.set_device("cpu");
+  info.set_context_tokens(model_.config.max_positions);
+  info.set_vocabulary(model_.vocabulary);
+  info.set_chat_available(model_.chat.has_value());
+  if (!model_.chat.has_value()) info.set_chat_problem(std::string(model_.chat_problem.message()));
+  info.set_pool_pages(pool_->view().num_ids);
+  info.set_pool_bytes(pool_->view().total_bytes());
+  info.set_weight_bytes(weight_bytes_);
+  info.set_page_tokens(kernels::kPageTokens);
+  info.set_threads(config_.threads);
+  info.set_weights_digest(absl::StrCat("sha256:", weights_digest_));
+  return info;
+}
+
+absl::Status Daemon::WritePortFile() const {
+  if (config_.port_file.empty()) return absl::OkStatus();
+  // Under its name only when it is whole: whoever waits for it may read it at once.
+  const std::string temporary = absl::StrCat(config_.port_file, ".new");
+  {
+    std::ofstream out(temporary);
+    out << "grpc=" << grpc_port() << "\nmetrics=" << metrics_port() << "\n";
+    if (!out.flush()) return absl::UnavailableError(absl::StrCat(temporary, ": cannot be written"));
+  }
+  if (std::rename(temporary.c_str(), config_.port_file.c_str()) != 0) {
+    return absl::UnavailableError(absl::StrCat(config_.port_file, ": cannot be written"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::Tick() {
+  const absl::Time now = clock_->Now();
+  if (drain_wanted_ && drain_begin_ == absl::InfiniteFuture()) {
+    LogInfo("draining", {{"delay_ms", config_.drain_delay_ms}});
+    grpc_->SetReady(false);
+    metrics_->SetState(ServerState::kDraining);
+    drain_begin_ = now + absl::Milliseconds(config_.drain_delay_ms);
+  }
+  if (!draining_ && now >= drain_begin_) {
+    engine_->Drain();
+    draining_ = true;
+  }
+  grpc_->CutStalled();
+  if (engine_->stats().failed) {
+    grpc_->SetReady(false);
+    metrics_->SetState(ServerState::kFailed);
+    return absl::InternalError("the engine has failed");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace chorus::server

@@ -1,0 +1,60 @@
+#include "server/model/serving_model.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "kernels/device/cpu_features.h"
+#include "kernels/status_macros.h"
+
+namespace chorus::server {
+namespace {
+
+absl::StatusOr<kernels::DType> ChooseType(ComputeType wanted, kernels::DType file_dtype) {
+  switch (wanted) {
+    case ComputeType::kF32:
+      return kernels::DType::kF32;
+    case ComputeType::kBf16:
+      CHORUS_RETURN_IF_ERROR(kernels::RequireCpuBf16("--dtype=bf16"));
+      return kernels::DType::kBf16;
+    case ComputeType::kAuto:
+      break;
+  }
+  // f16 values would overflow or lose bits in bf16, f32 ones lose bits: those files run in f32.
+  const bool bf16 = file_dtype == kernels::DType::kBf16 && kernels::CpuHasBf16();
+  return bf16 ? kernels::DType::kBf16 : kernels::DType::kF32;
+}
+
+}  // namespace
+
+absl::StatusOr<ServingModel> ServingModel::Load(const ServerConfig& config,
+                                                const engine::Clock* clock) {
+  ServingModel model;
+  model.name = config.served_model_name;
+  model.isolate_special_tokens = config.isolate_special_tokens;
+  CHORUS_ASSIGN_OR_RETURN(model.config, engine::ModelConfig::Load(config.model));
+  CHORUS_ASSIGN_OR_RETURN(model.dtype, ChooseType(config.dtype, model.config.file_dtype));
+  CHORUS_ASSIGN_OR_RETURN(model.tokenizer, engine::Tokenizer::Load(config.model));
+
+  model.vocabulary = std::min(model.config.vocabulary, model.tokenizer->size());
+  std::set<int32_t> eos(model.config.eos_token_ids.begin(), model.config.eos_token_ids.end());
+  const std::optional<engine::NamedToken>& end = model.tokenizer->special_tokens().eos;
+  if (end.has_value() && end->id.has_value()) eos.insert(*end->id);
+  model.eos_token_ids.assign(eos.begin(), eos.end());
+  if (config.generation_config == GenerationDefaults::kAuto) {
+    model.defaults = model.config.generation;
+  }
+
+  absl::StatusOr<engine::ChatTemplate> chat = engine::ChatTemplate::Load(
+      config.model, config.chat_template, *model.tokenizer, [clock] { return clock->Now(); });
+  if (chat.ok()) {
+    model.chat = *std::move(chat);
+  } else if (absl::IsInvalidArgument(chat.status())) {
+    return chat.status();
+  } else {
+    model.chat_problem = chat.status();
+  }
+  return model;
+}
+
+}  // namespace chorus::server
