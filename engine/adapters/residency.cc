@@ -154,8 +154,8 @@ std::vector<AdapterResidency> Residency::Snapshot() const {
   for (const auto& [key, resident] : residents_) {
     snapshot.push_back({resident.adapter->tenant(), resident.adapter->name(),
                         resident.adapter->version(), resident.adapter->digest(), resident.state,
-                        resident.lease.size(), resident.running, resident.waiting,
-                        resident.pinned});
+                        resident.lease.size(), resident.max_rank, resident.running,
+                        resident.waiting, resident.pinned});
   }
   return snapshot;
 }

@@ -18,6 +18,7 @@ struct AdapterResidency {
   AdapterDigest digest;
   ResidencyState state = ResidencyState::kDisk;
   int64_t pages = 0;
+  int32_t max_rank = 0;
   int32_t running = 0;  // sequences
   int32_t waiting = 0;  // requests
   bool pinned = false;

@@ -95,8 +95,9 @@ void CheckAddresses(const ServerConfig& config, Problems* problems) {
   const bool calls_good = CheckAddress("--listen", config.listen, &calls, problems);
   if (config.metrics_listen == "none") return;
   if (!CheckAddress("--metrics-listen", config.metrics_listen, &metrics, problems)) return;
-  if (metrics.kind == Address::Kind::kUnix) {
-    Add(problems, "--metrics-listen", "HOST:PORT or none", engine::Quoted(config.metrics_listen));
+  if (metrics.kind != Address::Kind::kIpv4) {  // Debian builds the HTTP server for nothing else
+    Add(problems, "--metrics-listen", "an IPv4 HOST:PORT, or none",
+        engine::Quoted(config.metrics_listen));
   } else if (calls_good && metrics.port != 0 && metrics.ToString() == calls.ToString()) {
     Add(problems, "--metrics-listen", "another address than --listen",
         engine::Quoted(config.metrics_listen));

@@ -30,7 +30,7 @@ struct ServerConfig {
   bool isolate_special_tokens = false;
   // Addresses
   std::string listen = "127.0.0.1:50051";         // or "unix:PATH"
-  std::string metrics_listen = "127.0.0.1:9464";  // or "none"
+  std::string metrics_listen = "127.0.0.1:9464";  // IPv4, or "none"
   std::string port_file;                          // empty: none is written
   // Memory and compute
   int64_t pool_bytes = int64_t{1} << 30;

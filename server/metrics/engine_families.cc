@@ -171,6 +171,7 @@ void AddLoadedAdapters(const EngineStats& stats, const MetricsOptions& options, 
     all.emplace_back("adapter_name", adapter->name);
     all.emplace_back("level", "gpu");
     all.emplace_back("pinned", adapter->pinned ? "true" : "false");
+    all.emplace_back("rank", absl::StrCat(adapter->max_rank));
     AddSeries(1.0, all, &loaded);
   }
   list->Append(std::move(loaded));

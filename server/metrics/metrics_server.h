@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "prometheus/collectable.h"
+#include "server/config/address.h"
 
 namespace prometheus {
 class Exposer;
@@ -17,23 +18,23 @@ namespace chorus::server {
 
 class MetricsServer {
  public:
-  // `address` as "127.0.0.1:9464" or "[::1]:0" (the system chooses the port). Unavailable, with
-  // the system's reason, when it cannot listen there. `metrics` is shared because the HTTP server
-  // keeps it only weakly.
+  // `address` is an IPv4 one such as "127.0.0.1:9464"; port 0: the system chooses. InvalidArgument
+  // for anything else; Unavailable, with the system's reason, when it cannot listen there.
+  // `metrics` is shared because the HTTP server keeps it only weakly.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(
       const std::string& address, std::shared_ptr<prometheus::Collectable> metrics);
   // Waits for the scrapes under way.
   ~MetricsServer();
 
-  int port() const { return port_; }
+  int port() const { return address_.port; }
 
  private:
-  MetricsServer(std::shared_ptr<prometheus::Collectable> metrics,
-                std::unique_ptr<prometheus::Exposer> exposer, int port);
+  MetricsServer(Address address, std::shared_ptr<prometheus::Collectable> metrics,
+                std::unique_ptr<prometheus::Exposer> exposer);
 
+  const Address address_;  // with the port that was chosen
   const std::shared_ptr<prometheus::Collectable> metrics_;
-  const std::unique_ptr<prometheus::Exposer> exposer_;
-  const int port_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
 };
 
 }  // namespace chorus::server

@@ -49,8 +49,8 @@ prometheus::MetricFamily StateFamily(ServerState now) {
 
 }  // namespace
 
-ServerMetrics::Impl::Impl(const MetricsOptions& metrics_options,
-                          EngineReaders readers, const engine::Clock* engine_clock)
+ServerMetrics::Impl::Impl(const MetricsOptions& metrics_options, EngineReaders readers,
+                          const engine::Clock* engine_clock)
     : options(metrics_options),
       engine(std::move(readers)),
       clock(engine_clock),

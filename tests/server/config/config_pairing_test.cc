@@ -30,7 +30,7 @@ const std::vector<std::pair<std::string, std::string>>& Settings() {
       {"chat-template", "chat.jinja"},
       {"isolate-special-tokens", "true"},
       {"listen", "127.0.0.1:1001"},
-      {"metrics-listen", "[::1]:1002"},
+      {"metrics-listen", "127.0.0.1:1002"},
       {"port-file", "ports"},
       {"pool-bytes", "3GiB"},
       {"threads", "7"},
@@ -104,7 +104,7 @@ TEST(ConfigPairingTest, FlagsReachTheirFields) {
   EXPECT_EQ(config.chat_template, "chat.jinja");
   EXPECT_TRUE(config.isolate_special_tokens);
   EXPECT_EQ(config.listen, "127.0.0.1:1001");
-  EXPECT_EQ(config.metrics_listen, "[::1]:1002");
+  EXPECT_EQ(config.metrics_listen, "127.0.0.1:1002");
   EXPECT_EQ(config.port_file, "ports");
   EXPECT_EQ(config.pool_bytes, int64_t{3} << 30);
   EXPECT_EQ(config.threads, 7);

@@ -84,7 +84,9 @@ TEST(ServerConfigTest, AddressesThatSuitEachPurpose) {
   config.metrics_listen = "none";
   EXPECT_TRUE(config.Validate().ok());
   config.metrics_listen = "unix:/run/metrics.sock";
-  EXPECT_THAT(Problem(config), StartsWith("--metrics-listen: expected HOST:PORT or none"));
+  EXPECT_THAT(Problem(config), StartsWith("--metrics-listen: expected an IPv4 HOST:PORT"));
+  config.metrics_listen = "[::1]:0";
+  EXPECT_THAT(Problem(config), StartsWith("--metrics-listen: expected an IPv4 HOST:PORT"));
   config.listen = "none";
   config.metrics_listen = "none";
   EXPECT_THAT(Problem(config), StartsWith("--listen: expected HOST:PORT"));
