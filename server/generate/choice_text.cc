@@ -14,7 +14,10 @@ void ChoiceText::Push(int32_t id) {
 void ChoiceText::Finish() {
   if (stop_ != nullptr) return;
   Add(detokenizer_.Flush());
-  if (stop_ == nullptr) Release(held_.size());
+  if (stop_ != nullptr) return;
+  Release(held_.size());
+  released_tokens_ += static_cast<int64_t>(begins_.size());  // those without text of their own
+  begins_.clear();
 }
 
 std::string ChoiceText::TakeText() { return std::exchange(released_, {}); }
@@ -36,7 +39,8 @@ void ChoiceText::Release(size_t bytes) {
   released_.append(held_, 0, bytes);
   held_.erase(0, bytes);
   released_bytes_ += bytes;
-  while (!begins_.empty() && (begins_.front() < released_bytes_ || held_.empty())) {
+  // A token whose text is yet to come (half a character) may begin a stop string, if there are any.
+  while (!begins_.empty() && (begins_.front() < released_bytes_ || stops_->empty())) {
     begins_.pop_front();
     ++released_tokens_;
   }

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "engine/refusal.h"
 #include "kernels/device/cpu_features.h"
 #include "kernels/status_macros.h"
 
@@ -52,7 +53,11 @@ absl::StatusOr<ServingModel> ServingModel::Load(const ServerConfig& config,
   } else if (absl::IsInvalidArgument(chat.status())) {
     return chat.status();
   } else {
-    model.chat_problem = chat.status();
+    model.chat_problem = engine::MakeRefusal(
+        absl::StatusCode::kFailedPrecondition,
+        engine::RefusalOf(chat.status())
+            .value_or(engine::Refusal{engine::Reason::kChatUnavailable, "chat", "",
+                                      std::string(chat.status().message())}));
   }
   return model;
 }
