@@ -17,10 +17,14 @@ def run(build, options):
     min_time = "0.1" if options.quick else "0.5"
     with tempfile.TemporaryDirectory() as scratch:
         out = os.path.join(scratch, "kernels.json")
+        environment = dict(os.environ)
+        if options.threads:
+            environment["CHORUS_BENCH_THREADS"] = str(options.threads)
         subprocess.run(
             [build.program(PROGRAM), f"--benchmark_min_time={min_time}",
              f"--benchmark_out={out}", "--benchmark_out_format=json"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environment, check=True)
         with open(out, encoding="utf-8") as text:
             measured = json.load(text)["benchmarks"]
     if not options.json:

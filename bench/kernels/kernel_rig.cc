@@ -1,6 +1,7 @@
 #include "bench/kernels/kernel_rig.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <random>
 #include <string>
 #include <thread>
@@ -33,11 +34,17 @@ float ValueAt(int64_t i, float scale) {
   return scale * values[static_cast<size_t>(i) % values.size()];
 }
 
-int NumCores() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+// All cores, or CHORUS_BENCH_THREADS of them.
+int NumThreads() {
+  const char* const wanted = std::getenv("CHORUS_BENCH_THREADS");
+  const int threads = wanted != nullptr ? std::atoi(wanted) : 0;
+  return threads > 0 ? threads
+                     : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
 
 }  // namespace
 
-Machine::Machine() : pool(NumCores()), ceilings(&pool), stream(kernels::Stream::Cpu(&pool)) {}
+Machine::Machine() : pool(NumThreads()), ceilings(&pool), stream(kernels::Stream::Cpu(&pool)) {}
 
 Machine& TheMachine() {
   static Machine machine;

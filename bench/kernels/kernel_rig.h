@@ -32,7 +32,7 @@ inline constexpr int64_t kQkvWidth = (kHeads + 2 * kKvHeads) * kHeadDim;
 inline constexpr int64_t kFeedForward = 1536;
 inline constexpr int64_t kVocabulary = 49152;
 
-// All cores, and what they give.
+// All cores (or CHORUS_BENCH_THREADS of them), and what they give.
 struct Machine {
   Machine();
   kernels::ComputePool pool;

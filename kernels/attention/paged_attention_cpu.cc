@@ -12,7 +12,8 @@
 #include "hwy/foreach_target.h"
 // foreach_target.h first
 #include "hwy/highway.h"
-#include "kernels/attention/page_kernel-inl.h"
+#include "kernels/attention/block_softmax-inl.h"
+#include "kernels/attention/page_scores-inl.h"
 #include "kernels/simd/float_io-inl.h"
 
 #ifndef CHORUS_KERNELS_ATTENTION_PIECE_
@@ -41,62 +42,80 @@ namespace {
 
 constexpr int kMaxGroup = 4;  // queries in one call of AttendPage
 
-// The queries of some rows that share a KV head, row by row, and their running sums.
+// The queries of some rows at some KV heads, head by head, row by row, and their running sums.
 struct Queries {
   int count = 0;
+  int32_t kv_begin = 0;  // heads [kv_begin, kv_end), `per_head` queries each
+  int32_t kv_end = 0;
+  int per_head = 0;
+  int group = 0;          // queries of a head that go together
+  int64_t num_pages = 0;  // up to the last query's position
   int32_t row[kMaxQueries];
   int32_t head[kMaxQueries];
   int32_t position[kMaxQueries];
   QueryState states[kMaxQueries];
   HWY_ALIGN float q[kMaxQueries * kMaxHeadDim];
   HWY_ALIGN float acc[kMaxQueries * kMaxHeadDim];
+  // Of the block at hand.
+  int tokens[kMaxQueries];  // that the query sees
+  HWY_ALIGN float scores[kMaxQueries][kBlockTokens];
+  HWY_ALIGN float shrink[kMaxQueries];
 };
 
-// Tokens of page `page` that a row at `position` sees.
-HWY_INLINE int VisibleTokens(int32_t position, int64_t page) {
-  return static_cast<int>(
-      std::clamp<int64_t>(int64_t{position} + 1 - page * kPageTokens, 0, kPageTokens));
+// Calls run(std::integral_constant<int, count>()) for 1 <= count <= kMaxGroup.
+template <class Run>
+HWY_INLINE void WithCount(int count, const Run& run) {
+  if (count == 1) run(std::integral_constant<int, 1>());
+  if (count == 2) run(std::integral_constant<int, 2>());
+  if (count == 3) run(std::integral_constant<int, 3>());
+  if (count == 4) run(std::integral_constant<int, 4>());
 }
 
+// Scores of one head's queries from `begin` to `end` with one page of the block, group by group. A
+// group goes as far as its last query sees, which is more than the others may use.
 template <class D, class T>
-void AttendGroup(D d, Queries& queries, int first, int count, const T* k, const T* v, int head_dim,
-                 int tokens) {
-  const float* const q = queries.q + first * head_dim;
-  float* const acc = queries.acc + first * head_dim;
-  QueryState* const states = queries.states + first;
-  if (count == 1) AttendPage<1>(d, q, k, v, head_dim, tokens, states, acc);
-  if (count == 2) AttendPage<2>(d, q, k, v, head_dim, tokens, states, acc);
-  if (count == 3) AttendPage<3>(d, q, k, v, head_dim, tokens, states, acc);
-  if (count == 4) AttendPage<4>(d, q, k, v, head_dim, tokens, states, acc);
+void ScorePage(D d, Queries& queries, int begin, int end, const T* k, int page, int head_dim) {
+  for (int first = begin; first < end; first += queries.group) {
+    const int count = std::min(queries.group, end - first);
+    const int tokens = queries.tokens[first + count - 1] - page * kPageTokens;
+    if (tokens <= 0) continue;
+    WithCount(count, [&](auto n) {
+      PageScores<decltype(n)::value>(d, queries.q + first * head_dim, k, head_dim, tokens,
+                                     queries.scores + first, page * kPageTokens);
+    });
+  }
 }
 
-// Every query against one page. Queries that see equally much of it go four at a time; each goes
-// alone where the page holds the position of one of them. Either way a query's sums are the same.
+// Adds one head's values of a block to its queries from `begin` to `end`. Queries that see equally
+// much of it go together, others alone: a value that a query does not see must not reach its sums,
+// not even with weight 0. Either way a query's sums are the same.
 template <class D, class T>
-void AttendAll(D d, Queries& queries, int group, const T* k, const T* v, int head_dim,
-               int64_t page) {
-  for (int first = 0; first < queries.count; first += group) {
-    const int count = std::min(group, queries.count - first);
-    const int fewest = VisibleTokens(queries.position[first], page);
-    const int most = VisibleTokens(queries.position[first + count - 1], page);
-    if (fewest == most) {
-      if (most > 0) AttendGroup(d, queries, first, count, k, v, head_dim, most);
+void AddHead(D d, Queries& queries, int begin, int end, const T* const* v, int head_dim) {
+  const auto add = [&](int first, int count) {
+    WithCount(count, [&](auto n) {
+      AddValues<decltype(n)::value>(d, queries.scores + first, queries.shrink + first, v, head_dim,
+                                    queries.tokens[first], queries.acc + first * head_dim);
+    });
+  };
+  for (int first = begin; first < end; first += queries.group) {
+    const int count = std::min(queries.group, end - first);
+    if (queries.tokens[first] == queries.tokens[first + count - 1]) {
+      if (queries.tokens[first] > 0) add(first, count);
       continue;
     }
     for (int i = first; i < first + count; ++i) {
-      const int tokens = VisibleTokens(queries.position[i], page);
-      if (tokens > 0) AttendGroup(d, queries, i, 1, k, v, head_dim, tokens);
+      if (queries.tokens[i] > 0) add(i, 1);
     }
   }
 }
 
-// Asks for the K and V of a page ahead of time: pages lie anywhere, so the processor cannot guess.
+// Asks for one head's K or V of a page ahead of time: pages lie anywhere, so the processor cannot
+// guess.
 template <class T>
-HWY_INLINE void FetchPage(const T* k, const T* v, int head_dim) {
+HWY_INLINE void FetchHead(const T* head, int head_dim) {
   const auto bytes = static_cast<size_t>(kPageTokens * head_dim) * sizeof(T);
   for (size_t i = 0; i < bytes; i += 64) {
-    __builtin_prefetch(reinterpret_cast<const std::byte*>(k) + i);
-    __builtin_prefetch(reinterpret_cast<const std::byte*>(v) + i);
+    __builtin_prefetch(reinterpret_cast<const std::byte*>(head) + i);
   }
 }
 
@@ -107,39 +126,82 @@ void WidenPage(D d, const Bf16* HWY_RESTRICT from, int64_t elements, float* HWY_
   }
 }
 
-// Walks the pages in order of position.
+// Whether K and V of bf16 are widened once instead of once per group.
+template <class T>
+bool Widens(const Queries& queries) {
+  return sizeof(T) == sizeof(Bf16) && queries.per_head > 2 * queries.group;
+}
+
+// All queries' scores with a block: page by page and in each head by head, so that a row of a
+// sequence reads a page in the order in which it lies. pages[count] is what comes next.
 template <class D, class T>
-void AttendPages(D d, const PagedAttentionArgs& args, const AttentionPiece& piece, int32_t kv_head,
-                 Queries& queries) {
-  const PoolView& pool = args.pool;
-  const int head_dim = pool.head_dim;
-  const int group_heads = args.heads / pool.kv_heads;
-  // Whole rows where a row has few heads, so that most groups see equally much of the last page.
-  const int group = group_heads > kMaxGroup ? kMaxGroup : kMaxGroup / group_heads * group_heads;
-  const int64_t pages = queries.position[queries.count - 1] / kPageTokens + 1;
-  HWY_ALIGN float wide[2][kPageTokens * kMaxHeadDim];
-  const auto keys_of = [&](int64_t page) {
-    const int64_t cell = pool.CellOf(args.slab, piece.pages[static_cast<size_t>(page)]);
-    return reinterpret_cast<const T*>(pool.CellAddress(cell)) + pool.k_offset(kv_head);
-  };
-  for (int64_t page = 0; page < pages; ++page) {
-    const T* const k = keys_of(page);
-    const T* const v = k + pool.v_offset();
-    if (page + 1 < pages) {
-      const T* const next = keys_of(page + 1);
-      FetchPage(next, next + pool.v_offset(), head_dim);
+void ScoreBlock(D d, const PoolView& pool, const T* const* pages, int count, Queries& queries) {
+  const int64_t elements = int64_t{kPageTokens} * pool.head_dim;
+  HWY_ALIGN float wide[kPageTokens * kMaxHeadDim];
+  for (int p = 0; p < count; ++p) {
+    for (int32_t head = queries.kv_begin; head < queries.kv_end; ++head) {
+      const int begin = (head - queries.kv_begin) * queries.per_head;
+      const int end = begin + queries.per_head;
+      const T* const k = pages[p] + pool.k_offset(head);
+      FetchHead(k + pool.v_offset(), pool.head_dim);
+      FetchHead(pages[p + 1] + pool.k_offset(head), pool.head_dim);
+      if constexpr (sizeof(T) == sizeof(Bf16)) {
+        if (Widens<T>(queries)) {
+          WidenPage(d, k, elements, wide);
+          ScorePage<D, float>(d, queries, begin, end, wide, p, pool.head_dim);
+          continue;
+        }
+      }
+      ScorePage(d, queries, begin, end, k, p, pool.head_dim);
+    }
+  }
+}
+
+// Adds a block's values to all queries, head by head.
+template <class D, class T>
+void AddBlock(D d, const PoolView& pool, const T* const* pages, int count, Queries& queries) {
+  const int64_t elements = int64_t{kPageTokens} * pool.head_dim;
+  HWY_ALIGN float wide[kBlockTokens * kMaxHeadDim];
+  for (int32_t head = queries.kv_begin; head < queries.kv_end; ++head) {
+    const int begin = (head - queries.kv_begin) * queries.per_head;
+    const int end = begin + queries.per_head;
+    const T* v[kBlockPages];
+    const float* wide_v[kBlockPages];
+    for (int p = 0; p < count; ++p) {
+      v[p] = pages[p] + pool.k_offset(head) + pool.v_offset();
+      wide_v[p] = wide + p * elements;
     }
     if constexpr (sizeof(T) == sizeof(Bf16)) {
-      if (queries.count > 2 * group && VisibleTokens(queries.position[0], page) == kPageTokens) {
-        // Many queries, and all tokens are there: widen once instead of once per group.
-        WidenPage(d, k, int64_t{kPageTokens} * head_dim, wide[0]);
-        WidenPage(d, v, int64_t{kPageTokens} * head_dim, wide[1]);
-        AttendAll<D, float>(d, queries, group, wide[0], wide[1], head_dim, page);
+      if (Widens<T>(queries)) {
+        for (int p = 0; p < count; ++p) WidenPage(d, v[p], elements, wide + p * elements);
+        AddHead<D, float>(d, queries, begin, end, wide_v, pool.head_dim);
         continue;
       }
     }
-    AttendAll(d, queries, group, k, v, head_dim, page);
+    AddHead<D, T>(d, queries, begin, end, v, pool.head_dim);
   }
+}
+
+// Pages [first_page, first_page + count) against all queries.
+template <class D, class T>
+void AttendBlock(D d, const PagedAttentionArgs& args, const AttentionPiece& piece,
+                 int64_t first_page, int count, Queries& queries) {
+  const T* pages[kBlockPages + 1];
+  for (int p = 0; p <= count; ++p) {
+    const int64_t page = std::min<int64_t>(first_page + p, queries.num_pages - 1);
+    const int64_t cell = args.pool.CellOf(args.slab, piece.pages[static_cast<size_t>(page)]);
+    pages[p] = reinterpret_cast<const T*>(args.pool.CellAddress(cell));
+  }
+  for (int i = 0; i < queries.count; ++i) {
+    queries.tokens[i] = static_cast<int>(std::clamp<int64_t>(
+        queries.position[i] + 1 - first_page * kPageTokens, 0, count * kPageTokens));
+  }
+  ScoreBlock<D, T>(d, args.pool, pages, count, queries);
+  for (int i = 0; i < queries.count; i += kPageTokens) {
+    BlockWeights(d, std::min(kPageTokens, queries.count - i), queries.tokens + i,
+                 queries.scores + i, queries.states + i, queries.shrink + i);
+  }
+  AddBlock<D, T>(d, args.pool, pages, count, queries);
 }
 
 template <class D>
@@ -168,31 +230,57 @@ void StoreResults(D d, const PagedAttentionArgs& args, const Queries& queries) {
   }
 }
 
+// Queries `first` to `first` + per_head of each head from kv_begin to kv_end.
+void ChooseQueries(const PagedAttentionArgs& args, const AttentionPiece& piece, int first,
+                   Queries& queries) {
+  const int group_heads = args.heads / args.pool.kv_heads;
+  // Whole rows where a row has few heads, so that most groups see equally much of the last block.
+  queries.group = group_heads > kMaxGroup ? kMaxGroup : kMaxGroup / group_heads * group_heads;
+  queries.count = 0;
+  for (int32_t kv_head = queries.kv_begin; kv_head < queries.kv_end; ++kv_head) {
+    for (int i = first; i < first + queries.per_head; ++i) {
+      const int32_t row = piece.rows[static_cast<size_t>(i / group_heads)];
+      queries.row[queries.count] = row;
+      queries.head[queries.count] = kv_head * group_heads + i % group_heads;
+      queries.position[queries.count++] = args.positions[static_cast<size_t>(row)];
+    }
+  }
+  queries.num_pages = queries.position[queries.count - 1] / kPageTokens + 1;
+}
+
+// Walks the blocks in order of position.
+template <class D>
+void AttendQueries(D d, const PagedAttentionArgs& args, const AttentionPiece& piece,
+                   Queries& queries) {
+  LoadQueries(d, args, queries);
+  for (int64_t page = 0; page < queries.num_pages; page += kBlockPages) {
+    const int count = static_cast<int>(std::min<int64_t>(kBlockPages, queries.num_pages - page));
+    if (args.pool.dtype == DType::kBf16) {
+      AttendBlock<D, Bf16>(d, args, piece, page, count, queries);
+    } else {
+      AttendBlock<D, float>(d, args, piece, page, count, queries);
+    }
+  }
+  if (args.y.dtype == DType::kBf16) {
+    StoreResults<Bf16>(d, args, queries);
+  } else {
+    StoreResults<float>(d, args, queries);
+  }
+}
+
+// As many heads at once as there is room for their queries; a head with too many goes in parts.
 template <class D>
 void AttendPieceWith(D d, const PagedAttentionArgs& args, const AttentionPiece& piece) {
-  const int group_heads = args.heads / args.pool.kv_heads;
-  const int64_t total = static_cast<int64_t>(piece.rows.size()) * group_heads;
+  const int total = static_cast<int>(piece.rows.size()) * (args.heads / args.pool.kv_heads);
+  const int heads = std::max(1, kMaxQueries / total);
   Queries queries;
-  for (int32_t kv_head = piece.head_begin; kv_head < piece.head_end; ++kv_head) {
-    for (int64_t first = 0; first < total; first += kMaxQueries) {
-      queries.count = static_cast<int>(std::min<int64_t>(kMaxQueries, total - first));
-      for (int i = 0; i < queries.count; ++i) {
-        const int32_t row = piece.rows[static_cast<size_t>((first + i) / group_heads)];
-        queries.row[i] = row;
-        queries.head[i] = kv_head * group_heads + static_cast<int32_t>((first + i) % group_heads);
-        queries.position[i] = args.positions[static_cast<size_t>(row)];
-      }
-      LoadQueries(d, args, queries);
-      if (args.pool.dtype == DType::kBf16) {
-        AttendPages<D, Bf16>(d, args, piece, kv_head, queries);
-      } else {
-        AttendPages<D, float>(d, args, piece, kv_head, queries);
-      }
-      if (args.y.dtype == DType::kBf16) {
-        StoreResults<Bf16>(d, args, queries);
-      } else {
-        StoreResults<float>(d, args, queries);
-      }
+  for (int32_t kv_head = piece.head_begin; kv_head < piece.head_end; kv_head += heads) {
+    queries.kv_begin = kv_head;
+    queries.kv_end = std::min(kv_head + heads, piece.head_end);
+    for (int first = 0; first < total; first += kMaxQueries) {
+      queries.per_head = std::min(kMaxQueries, total - first);
+      ChooseQueries(args, piece, first, queries);
+      AttendQueries(d, args, piece, queries);
     }
   }
 }
