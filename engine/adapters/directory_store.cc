@@ -178,6 +178,10 @@ absl::Status DirectoryStore::EnsureDirectory(const std::string& path) {
 }
 
 absl::Status DirectoryStore::SyncDirectoryOrLatch(const std::string& path) {
+  // One at a time: an fsync that fails takes other threads' names with it, and theirs, just after,
+  // would succeed for nothing.
+  MutexLock lock(&sync_mutex_);
+  CHORUS_RETURN_IF_ERROR(Writable());
   const absl::Status synced = files_->SyncDirectory(path);
   return synced.ok() ? synced : Latch(synced);
 }
@@ -219,14 +223,7 @@ absl::Status DirectoryStore::Latch(const absl::Status& cause) {
          absl::StrCat(std::string(cause.message()), "; read-only until the server is restarted")});
     latched = latched_;
   }
-  // Best effort: without it the next start reads no objects again, and checks them on first load.
-  auto note = files_->Create(kFailedPath);
-  if (note.ok()) {
-    (*note)->Append(absl::StrCat(cause.ToString(), "\n")).IgnoreError();
-    (*note)->Sync().IgnoreError();
-    (*note)->Close().IgnoreError();
-    files_->SyncDirectory(".").IgnoreError();
-  }
+  NoteFailedSync(files_.get(), cause);
   return latched;
 }
 

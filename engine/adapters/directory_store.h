@@ -105,6 +105,8 @@ class DirectoryStore {
   kernels::Mutex directory_mutex_;  // held while a directory is made
   std::set<std::string> directories_ CHORUS_GUARDED_BY(directory_mutex_);  // durable ones
 
+  kernels::Mutex sync_mutex_;  // held while a directory is synced; before mutex_
+
   mutable kernels::Mutex mutex_;
   absl::Status latched_ CHORUS_GUARDED_BY(mutex_);
   absl::Time last_sync_failure_ CHORUS_GUARDED_BY(mutex_) = absl::InfinitePast();

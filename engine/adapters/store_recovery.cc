@@ -31,18 +31,32 @@ absl::StatusOr<std::string> ReadSmall(FileSystem* files, const std::string& path
   return text;
 }
 
-absl::Status WriteFormat(FileSystem* files, const std::string& format) {
-  const std::string staged_path = absl::StrCat(kStagingPath, "/format");
+absl::Status SyncNames(FileSystem* files, const std::string& directory) {
+  const absl::Status synced = files->SyncDirectory(directory);
+  if (!synced.ok()) NoteFailedSync(files, synced);
+  return synced;
+}
+
+// Puts the text under the name, in the place of what has it; durable after SyncNames.
+absl::Status WriteSmall(FileSystem* files, const std::string& path, const std::string& text) {
+  const std::string staged_path = absl::StrCat(kStagingPath, "/recovery");
   if (absl::Status status = files->Unlink(staged_path); !status.ok() && !absl::IsNotFound(status)) {
     return status;
   }
   CHORUS_ASSIGN_OR_RETURN(const std::unique_ptr<StagedFile> staged,
                           StagedFile::Create(files, staged_path, 0));
-  CHORUS_RETURN_IF_ERROR(staged->Append(format + "\n"));
+  CHORUS_RETURN_IF_ERROR(staged->Append(text));
   CHORUS_RETURN_IF_ERROR(staged->Sync());
   CHORUS_RETURN_IF_ERROR(staged->Close());
-  CHORUS_RETURN_IF_ERROR(staged->RenameTo(kFormatPath));
-  return files->SyncDirectory(".");
+  return staged->RenameTo(path);
+}
+
+// An empty directory is made again, so that its name is a new one to sync.
+absl::Status MakeAnew(FileSystem* files, const std::string& path) {
+  const absl::Status removed = files->RemoveDirectory(path);
+  if (absl::IsFailedPrecondition(removed)) return absl::OkStatus();  // not empty
+  if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  return files->MakeDirectory(path);
 }
 
 std::string FloorLines(int64_t floor) {
@@ -59,12 +73,16 @@ class Scan {
     CHORUS_RETURN_IF_ERROR(SweepStaging());
     CHORUS_RETURN_IF_ERROR(ReadManifests());
     CHORUS_RETURN_IF_ERROR(CheckObjects());
-    CHORUS_RETURN_IF_ERROR(RemoveOrphans());
+    CHORUS_RETURN_IF_ERROR(ListShelves());
+    if (out_.report.read_all_objects) CHORUS_RETURN_IF_ERROR(WriteAnew());
+    // First the manifests' names, then the objects that only older manifests named: the other way
+    // round a power cut could bring back an older manifest without its objects.
     CHORUS_RETURN_IF_ERROR(MakeDurable());
+    CHORUS_RETURN_IF_ERROR(RemoveOrphans());
     if (out_.report.read_all_objects) {
       CHORUS_RETURN_IF_ERROR(files_->Unlink(kFailedPath));
-      CHORUS_RETURN_IF_ERROR(files_->SyncDirectory("."));
-      Note("an fsync had failed: all objects were read again");
+      CHORUS_RETURN_IF_ERROR(SyncNames(files_, "."));
+      Note("an fsync had failed: all objects were read and all names written again");
     }
     out_.report.versions = static_cast<int64_t>(out_.versions.size());
     return std::move(out_);
@@ -154,7 +172,7 @@ class Scan {
       if (!taken) break;
     }
     CHORUS_RETURN_IF_ERROR(files_->Rename(path, target));
-    CHORUS_RETURN_IF_ERROR(files_->SyncDirectory(kQuarantinePath));
+    CHORUS_RETURN_IF_ERROR(SyncNames(files_, kQuarantinePath));
     ++out_.report.quarantined;
     Note(absl::StrCat(path, ": moved to ", target, ": ", why.message()));
     return absl::OkStatus();
@@ -195,24 +213,45 @@ class Scan {
     return absl::DataLossError(absl::StrCat(path, ": its SHA-256 is ", sha256));
   }
 
+  absl::Status ListShelves() {
+    CHORUS_ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> entries, files_->List(kObjectsPath));
+    for (const DirectoryEntry& entry : entries) {
+      if (!entry.is_directory) continue;
+      shelves_.push_back(absl::StrCat(kObjectsPath, "/", entry.name));
+      out_.directories.insert(shelves_.back());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteAnew() {
+    for (const std::string& directory : out_.directories) {
+      CHORUS_RETURN_IF_ERROR(MakeAnew(files_, directory));
+    }
+    for (const RecoveredVersion& version : out_.versions) {
+      const Manifest& manifest = version.manifest;
+      CHORUS_RETURN_IF_ERROR(
+          WriteSmall(files_, ManifestPath(manifest.tenant, manifest.name), manifest.Serialize()));
+    }
+    for (const auto& [tenant, floor] : out_.floors) {
+      if (floor == 0) continue;
+      CHORUS_RETURN_IF_ERROR(WriteSmall(files_, FloorPath(tenant), SerializeFloor(floor)));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status RemoveOrphans() {
     CHORUS_ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> quarantined,
                             files_->List(kQuarantinePath));
     if (!quarantined.empty()) {
       Note(absl::StrCat(kQuarantinePath, ": ", quarantined.size(),
                         " files; objects without a manifest are kept until they are gone"));
+      return absl::OkStatus();
     }
-    CHORUS_ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> shelves, files_->List(kObjectsPath));
-    for (const DirectoryEntry& shelf : shelves) {
-      if (!shelf.is_directory) continue;
-      const std::string directory = absl::StrCat(kObjectsPath, "/", shelf.name);
-      CHORUS_ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> objects, files_->List(directory));
-      out_.directories.insert(directory);
+    for (const std::string& shelf : shelves_) {
+      CHORUS_ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> objects, files_->List(shelf));
       for (const DirectoryEntry& object : objects) {
-        if (!IsSha256Hex(object.name) || named_.contains(object.name) || !quarantined.empty()) {
-          continue;
-        }
-        CHORUS_RETURN_IF_ERROR(files_->Unlink(absl::StrCat(directory, "/", object.name)));
+        if (!IsSha256Hex(object.name) || named_.contains(object.name)) continue;
+        CHORUS_RETURN_IF_ERROR(files_->Unlink(absl::StrCat(shelf, "/", object.name)));
         ++out_.report.orphans_removed;
       }
     }
@@ -223,17 +262,18 @@ class Scan {
   // must not vanish in a power cut. A directory in which nothing happened costs next to nothing.
   absl::Status MakeDurable() {
     for (const char* directory : {kObjectsPath, kManifestsPath, "."}) {
-      CHORUS_RETURN_IF_ERROR(files_->SyncDirectory(directory));
+      CHORUS_RETURN_IF_ERROR(SyncNames(files_, directory));
     }
     for (const std::string& directory : out_.directories) {
-      CHORUS_RETURN_IF_ERROR(files_->SyncDirectory(directory));
+      CHORUS_RETURN_IF_ERROR(SyncNames(files_, directory));
     }
     return absl::OkStatus();
   }
 
   FileSystem* const files_;
   RecoveredStore out_;
-  std::set<std::string> named_;
+  std::vector<std::string> shelves_;  // directories of objects
+  std::set<std::string> named_;       // objects, by manifests
 };
 
 }  // namespace
@@ -273,6 +313,15 @@ absl::StatusOr<int64_t> ParseFloor(std::string_view text) {
   return absl::DataLossError("version floor: expected a number and the SHA-256 of its lines");
 }
 
+void NoteFailedSync(FileSystem* files, const absl::Status& cause) {
+  auto note = files->Create(kFailedPath);
+  if (!note.ok()) return;
+  (*note)->Append(absl::StrCat(cause.ToString(), "\n")).IgnoreError();
+  (*note)->Sync().IgnoreError();
+  (*note)->Close().IgnoreError();
+  files->SyncDirectory(".").IgnoreError();
+}
+
 absl::Status PrepareStore(FileSystem* files, const std::string& format) {
   CHORUS_RETURN_IF_ERROR(files->Lock(kLockPath));
   CHORUS_ASSIGN_OR_RETURN(const bool exists, Exists(files, kFormatPath));
@@ -285,13 +334,16 @@ absl::Status PrepareStore(FileSystem* files, const std::string& format) {
                        "\": it was made by another release or for a model of another shape"));
     }
   }
+  CHORUS_ASSIGN_OR_RETURN(const bool failed, Exists(files, kFailedPath));
   for (const char* directory :
        {kStagingPath, kObjectsPath, kManifestsPath, kQuarantinePath, kImagesPath}) {
-    const absl::Status made = files->MakeDirectory(directory);
+    const absl::Status made = failed ? MakeAnew(files, directory) : files->MakeDirectory(directory);
     if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   }
-  CHORUS_RETURN_IF_ERROR(files->SyncDirectory("."));
-  return exists ? absl::OkStatus() : WriteFormat(files, format);
+  CHORUS_RETURN_IF_ERROR(SyncNames(files, "."));
+  if (exists && !failed) return absl::OkStatus();
+  CHORUS_RETURN_IF_ERROR(WriteSmall(files, kFormatPath, format + "\n"));
+  return SyncNames(files, ".");
 }
 
 absl::StatusOr<RecoveredStore> RecoverStore(FileSystem* files) { return Scan(files).Run(); }

@@ -4,13 +4,15 @@
 //
 //   FORMAT                     one line: "chorus store 1; …", refused when it differs
 //   LOCK                       flock: one process at a time
-//   failed                     there when an fsync failed: every object is read again before
-//   writing staging/N                  uploads in progress, removed objects/ab/abcd… named by their
-//   SHA-256; those that no manifest names are removed manifests/TENANT/NAME      manifest.h; file
-//   names as store_names.h writes them manifests/TENANT/+floor    the highest version of a deleted
-//   name: new names begin above it quarantine/N               manifests that could not be read.
-//   While one lies there, objects
-//                              without a manifest are kept, because it may have named them
+//   failed                     there when an fsync failed: the next start reads every object and
+//                              writes every name anew, because what could not be synced once is not
+//                              on the disk, whatever a later fsync says
+//   staging/N                  uploads in progress, removed
+//   objects/ab/abcd…           named by their SHA-256; those that no manifest names are removed
+//   manifests/TENANT/NAME      manifest.h; file names as store_names.h writes them
+//   manifests/TENANT/+floor    the highest version of a deleted name: new names begin above it
+//   quarantine/N               manifests that are torn. While one lies there, objects without a
+//                              manifest are kept, because it may have named them
 //   images/FINGERPRINT/DIGEST  a cache (image_cache.h)
 #ifndef CHORUS_ENGINE_ADAPTERS_STORE_RECOVERY_H_
 #define CHORUS_ENGINE_ADAPTERS_STORE_RECOVERY_H_
@@ -67,6 +69,9 @@ struct RecoveredStore {
   std::set<std::string> directories;      // that are there and durable
   RecoveryReport report;
 };
+
+// Leaves `failed`, as well as that is possible now, for the next start.
+void NoteFailedSync(FileSystem* files, const absl::Status& cause);
 
 // Locks and checks the store, or makes an empty one. `format` is what FORMAT must say.
 // FailedPrecondition for another format, Unavailable when another process has it.

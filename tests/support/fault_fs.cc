@@ -25,26 +25,41 @@ void FaultDisk::FailCall(int64_t call, Fault fault) {
   MutexLock lock(&mutex_);
   calls_until_fault_ = call;
   fault_ = fault;
-  fault_fired_ = false;
+  failed_call_.clear();
 }
 
 void FaultDisk::FailNext(const std::string& kind, Fault fault) {
   MutexLock lock(&mutex_);
   failing_kind_ = kind;
   fault_ = fault;
-  fault_fired_ = false;
+  failed_call_.clear();
 }
 
-bool FaultDisk::fault_fired() const {
+std::string FaultDisk::failed_call() const {
   MutexLock lock(&mutex_);
-  return fault_fired_;
+  return failed_call_;
 }
 
-absl::Status FaultDisk::Count(const std::string& call, bool reads) {
+void FaultDisk::KillAtCall(int64_t call) {
+  MutexLock lock(&mutex_);
+  calls_until_kill_ = call;
+}
+
+bool FaultDisk::killed() const {
+  MutexLock lock(&mutex_);
+  return calls_until_kill_ < 0 && process_ > 0;
+}
+
+absl::Status FaultDisk::Count(const std::string& call, bool reads, int64_t process) {
+  if (process == process_ && calls_until_kill_ >= 0 && calls_until_kill_-- == 0) {
+    ++process_;
+    locked_ = false;
+  }
+  if (process != process_) return absl::CancelledError("the process is dead");
   const bool is_next = call == failing_kind_;
   if (is_next) failing_kind_.clear();
   if (!is_next && (calls_until_fault_ < 0 || calls_until_fault_-- > 0)) return absl::OkStatus();
-  fault_fired_ = true;
+  failed_call_ = call;
   if (reads) return absl::DataLossError(absl::StrCat(call, ": injected EIO"));
   if (fault_ == Fault::kIoError)
     return absl::UnavailableError(absl::StrCat(call, ": injected EIO"));
@@ -189,18 +204,25 @@ absl::StatusOr<FaultDisk::Place> FaultDisk::FindPlace(const std::string& path) c
   return Place{directory, path.substr(slash + 1)};
 }
 
+std::shared_ptr<FaultDisk> FaultDisk::Copy() const {
+  MutexLock lock(&mutex_);
+  return Build(now_, [](size_t) { return How::kKeep; });
+}
+
 class FaultFile : public WritableFile {
  public:
-  FaultFile(std::shared_ptr<FaultDisk> disk, size_t node) : disk_(std::move(disk)), node_(node) {}
+  FaultFile(std::shared_ptr<FaultDisk> disk, size_t node, int64_t process)
+      : disk_(std::move(disk)), node_(node), process_(process) {}
 
   absl::Status Allocate(uint64_t) override {
     MutexLock lock(&disk_->mutex_);
-    return disk_->Count("fallocate", false);
+    return disk_->Count("fallocate", false, process_);
   }
 
   absl::Status Append(std::string_view bytes) override {
     MutexLock lock(&disk_->mutex_);
-    const absl::Status status = disk_->Count("write", false);
+    const absl::Status status = disk_->Count("write", false, process_);
+    if (absl::IsCancelled(status)) return status;
     if (!status.ok() && disk_->fault_ != Fault::kShortWrite) return status;
     if (!status.ok()) bytes = bytes.substr(0, bytes.size() / 2);
     FaultDisk::Effect effect;
@@ -213,7 +235,8 @@ class FaultFile : public WritableFile {
 
   absl::Status Sync() override {
     MutexLock lock(&disk_->mutex_);
-    const absl::Status status = disk_->Count("fsync", false);
+    const absl::Status status = disk_->Count("fsync", false, process_);
+    if (absl::IsCancelled(status)) return status;
     disk_->Sync(
         [this](const auto& effect) {
           return effect.kind == FaultDisk::Effect::Kind::kWrite && effect.node == node_;
@@ -224,12 +247,13 @@ class FaultFile : public WritableFile {
 
   absl::Status Close() override {
     MutexLock lock(&disk_->mutex_);
-    return disk_->Count("close", false);
+    return disk_->Count("close", false, process_);
   }
 
  private:
   const std::shared_ptr<FaultDisk> disk_;
   const size_t node_;
+  const int64_t process_;
 };
 
 namespace {
@@ -253,14 +277,20 @@ class OpenBytes : public ByteSource {
 
 }  // namespace
 
+FaultFs::FaultFs(std::shared_ptr<FaultDisk> disk)
+    : disk_(std::move(disk)), process_([this] {
+        MutexLock lock(&disk_->mutex_);
+        return disk_->process_;
+      }()) {}
+
 FaultFs::~FaultFs() {
   MutexLock lock(&disk_->mutex_);
-  if (holds_lock_) disk_->locked_ = false;
+  if (holds_lock_ && process_ == disk_->process_) disk_->locked_ = false;
 }
 
 absl::Status FaultFs::Lock(const std::string& path) {
   MutexLock lock(&disk_->mutex_);
-  CHORUS_RETURN_IF_ERROR(disk_->Count("lock", false));
+  CHORUS_RETURN_IF_ERROR(disk_->Count("lock", false, process_));
   if (disk_->locked_) return absl::UnavailableError(absl::StrCat(path, ": locked"));
   disk_->locked_ = holds_lock_ = true;
   return absl::OkStatus();
@@ -268,7 +298,7 @@ absl::Status FaultFs::Lock(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<WritableFile>> FaultFs::Create(const std::string& path) {
   MutexLock lock(&disk_->mutex_);
-  CHORUS_RETURN_IF_ERROR(disk_->Count("create", false));
+  CHORUS_RETURN_IF_ERROR(disk_->Count("create", false, process_));
   CHORUS_ASSIGN_OR_RETURN(FaultDisk::Place place, disk_->FindPlace(path));
   if (disk_->Find(path).ok()) return absl::AlreadyExistsError(path);
   FaultDisk::Effect effect;
@@ -278,12 +308,12 @@ absl::StatusOr<std::unique_ptr<WritableFile>> FaultFs::Create(const std::string&
   effect.name = place.name;
   const size_t node = effect.node;
   disk_->Add(std::move(effect));
-  return std::make_unique<FaultFile>(disk_, node);
+  return std::make_unique<FaultFile>(disk_, node, process_);
 }
 
 absl::StatusOr<std::unique_ptr<ByteSource>> FaultFs::Open(const std::string& path) {
   MutexLock lock(&disk_->mutex_);
-  CHORUS_RETURN_IF_ERROR(disk_->Count("open", true));
+  CHORUS_RETURN_IF_ERROR(disk_->Count("open", true, process_));
   CHORUS_ASSIGN_OR_RETURN(const size_t node, disk_->Find(path));
   if (disk_->nodes_[node].is_directory) return absl::FailedPreconditionError(path);
   return std::make_unique<OpenBytes>(disk_->nodes_[node].bytes);
@@ -291,7 +321,7 @@ absl::StatusOr<std::unique_ptr<ByteSource>> FaultFs::Open(const std::string& pat
 
 absl::Status FaultFs::Rename(const std::string& from, const std::string& to) {
   MutexLock lock(&disk_->mutex_);
-  CHORUS_RETURN_IF_ERROR(disk_->Count("rename", false));
+  CHORUS_RETURN_IF_ERROR(disk_->Count("rename", false, process_));
   CHORUS_ASSIGN_OR_RETURN(FaultDisk::Place source, disk_->FindPlace(from));
   CHORUS_ASSIGN_OR_RETURN(FaultDisk::Place target, disk_->FindPlace(to));
   CHORUS_ASSIGN_OR_RETURN(const size_t node, disk_->Find(from));
@@ -306,11 +336,17 @@ absl::Status FaultFs::Rename(const std::string& from, const std::string& to) {
   return absl::OkStatus();
 }
 
-absl::Status FaultFs::Unlink(const std::string& path) {
+absl::Status FaultFs::Unlink(const std::string& path) { return Remove(path, false); }
+absl::Status FaultFs::RemoveDirectory(const std::string& path) { return Remove(path, true); }
+
+absl::Status FaultFs::Remove(const std::string& path, bool of_directory) {
   MutexLock lock(&disk_->mutex_);
-  CHORUS_RETURN_IF_ERROR(disk_->Count("unlink", false));
+  CHORUS_RETURN_IF_ERROR(disk_->Count("unlink", false, process_));
   CHORUS_ASSIGN_OR_RETURN(FaultDisk::Place place, disk_->FindPlace(path));
   CHORUS_ASSIGN_OR_RETURN(const size_t node, disk_->Find(path));
+  if (disk_->nodes_[node].is_directory != of_directory || !disk_->nodes_[node].names.empty()) {
+    return absl::FailedPreconditionError(path);
+  }
   FaultDisk::Effect effect;
   effect.kind = FaultDisk::Effect::Kind::kUnlink;
   effect.node = node;
@@ -322,7 +358,7 @@ absl::Status FaultFs::Unlink(const std::string& path) {
 
 absl::Status FaultFs::MakeDirectory(const std::string& path) {
   MutexLock lock(&disk_->mutex_);
-  CHORUS_RETURN_IF_ERROR(disk_->Count("mkdir", false));
+  CHORUS_RETURN_IF_ERROR(disk_->Count("mkdir", false, process_));
   CHORUS_ASSIGN_OR_RETURN(FaultDisk::Place place, disk_->FindPlace(path));
   if (disk_->Find(path).ok()) return absl::AlreadyExistsError(path);
   FaultDisk::Effect effect;
@@ -335,12 +371,11 @@ absl::Status FaultFs::MakeDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status FaultFs::RemoveDirectory(const std::string& path) { return Unlink(path); }
-
 absl::Status FaultFs::SyncDirectory(const std::string& path) {
   MutexLock lock(&disk_->mutex_);
   CHORUS_ASSIGN_OR_RETURN(const size_t node, disk_->Find(path));
-  const absl::Status status = disk_->Count("fsync of a directory", false);
+  const absl::Status status = disk_->Count("fsync of a directory", false, process_);
+  if (absl::IsCancelled(status)) return status;
   disk_->Sync(
       [node](const auto& effect) {
         return effect.kind != FaultDisk::Effect::Kind::kWrite && effect.directory == node;
@@ -351,7 +386,7 @@ absl::Status FaultFs::SyncDirectory(const std::string& path) {
 
 absl::StatusOr<std::vector<DirectoryEntry>> FaultFs::List(const std::string& path) {
   MutexLock lock(&disk_->mutex_);
-  CHORUS_RETURN_IF_ERROR(disk_->Count("list", true));
+  CHORUS_RETURN_IF_ERROR(disk_->Count("list", true, process_));
   CHORUS_ASSIGN_OR_RETURN(const size_t node, disk_->Find(path));
   std::vector<DirectoryEntry> entries;
   for (const auto& [name, child] : disk_->nodes_[node].names) {
@@ -362,7 +397,7 @@ absl::StatusOr<std::vector<DirectoryEntry>> FaultFs::List(const std::string& pat
 
 absl::StatusOr<FileStat> FaultFs::Stat(const std::string& path) {
   MutexLock lock(&disk_->mutex_);
-  CHORUS_RETURN_IF_ERROR(disk_->Count("stat", true));
+  CHORUS_RETURN_IF_ERROR(disk_->Count("stat", true, process_));
   CHORUS_ASSIGN_OR_RETURN(const size_t node, disk_->Find(path));
   return FileStat{disk_->nodes_[node].bytes.size(), disk_->nodes_[node].is_directory};
 }

@@ -30,6 +30,8 @@ class FaultDisk {
   struct Options {
     bool ignore_file_sync = false;
     bool ignore_directory_sync = false;
+
+    bool honest() const { return !ignore_file_sync && !ignore_directory_sync; }
   };
 
   FaultDisk() : FaultDisk(Options{}) {}
@@ -42,7 +44,14 @@ class FaultDisk {
   void FailCall(int64_t call, Fault fault);
   // The next call of this kind fails: "write", "fsync", "fsync of a directory", "rename" …
   void FailNext(const std::string& kind, Fault fault);
-  bool fault_fired() const;
+  bool fault_fired() const { return !failed_call().empty(); }
+  std::string failed_call() const;  // its kind; empty when none has failed yet
+
+  // The process dies (kill -9) at its `call`-th call from now: that call and all later ones of the
+  // file systems that are open change nothing. What they did before stays, synced or not, and the
+  // lock is free.
+  void KillAtCall(int64_t call);
+  bool killed() const;
 
   // Contents by path, as a running process sees them.
   std::map<std::string, std::string> Files() const;
@@ -56,6 +65,8 @@ class FaultDisk {
       const std::function<void(std::shared_ptr<FaultDisk>, const std::string& what)>& visit) const;
   // The state in which all that was not made durable is lost.
   std::shared_ptr<FaultDisk> CutPower() const;
+  // The disk as a running process sees it, with its own future.
+  std::shared_ptr<FaultDisk> Copy() const;
 
  private:
   friend class FaultFs;
@@ -86,8 +97,8 @@ class FaultDisk {
   std::shared_ptr<FaultDisk> Build(int64_t at, const std::function<How(size_t)>& how) const
       CHORUS_REQUIRES(mutex_);
   void Add(Effect effect) CHORUS_REQUIRES(mutex_);
-  // OK, or the fault whose turn it is.
-  absl::Status Count(const std::string& call, bool reads) CHORUS_REQUIRES(mutex_);
+  // OK, or the fault whose turn it is, or Cancelled for a process that is dead.
+  absl::Status Count(const std::string& call, bool reads, int64_t process) CHORUS_REQUIRES(mutex_);
   void Sync(const std::function<bool(const Effect&)>& covers, bool failed, bool ignored)
       CHORUS_REQUIRES(mutex_);
   absl::StatusOr<size_t> Find(const std::string& path) const CHORUS_REQUIRES(mutex_);
@@ -106,7 +117,9 @@ class FaultDisk {
   int64_t calls_until_fault_ CHORUS_GUARDED_BY(mutex_) = -1;
   std::string failing_kind_ CHORUS_GUARDED_BY(mutex_);  // empty: none
   Fault fault_ CHORUS_GUARDED_BY(mutex_) = Fault::kIoError;
-  bool fault_fired_ CHORUS_GUARDED_BY(mutex_) = false;
+  std::string failed_call_ CHORUS_GUARDED_BY(mutex_);
+  int64_t calls_until_kill_ CHORUS_GUARDED_BY(mutex_) = -1;
+  int64_t process_ CHORUS_GUARDED_BY(mutex_) = 0;  // the one that lives
   bool locked_ CHORUS_GUARDED_BY(mutex_) = false;
 };
 
@@ -114,7 +127,7 @@ class FaultDisk {
 class FaultFs : public engine::FileSystem {
  public:
   // The disk is shared with the test and with files that are still open.
-  explicit FaultFs(std::shared_ptr<FaultDisk> disk) : disk_(std::move(disk)) {}
+  explicit FaultFs(std::shared_ptr<FaultDisk> disk);
   ~FaultFs() override;
 
   absl::Status Lock(const std::string& path) override;
@@ -132,7 +145,10 @@ class FaultFs : public engine::FileSystem {
   absl::StatusOr<std::string> VolatileKind() override { return std::string(); }
 
  private:
+  absl::Status Remove(const std::string& path, bool of_directory);
+
   const std::shared_ptr<FaultDisk> disk_;
+  const int64_t process_;
   bool holds_lock_ = false;
 };
 
