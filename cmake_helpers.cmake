@@ -13,9 +13,12 @@ function(chorus_library name)
   endif()
 endfunction()
 
-# chorus_test(NAME LABEL label SRCS … DEPS …): a GoogleTest program, one ctest entry, one label.
+# chorus_test(NAME LABEL label [SANITIZED] [TIMEOUT s] SRCS … DEPS …): a GoogleTest program, one
+# ctest entry, one label that says what it is. SANITIZED puts it also in the subset that every run of
+# tests/run builds and runs under asan and tsan: what has threads or touches memory by hand.
+add_custom_target(sanitized_subset)
 function(chorus_test name)
-  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "SANITIZED" "LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -27,5 +30,25 @@ function(chorus_test name)
   target_compile_definitions(${name} PRIVATE CHORUS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+  set(labels ${ARG_LABEL})
+  if(ARG_SANITIZED)
+    list(APPEND labels sanitized)
+    add_dependencies(sanitized_subset ${name})
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# chorus_python_test(NAME LABEL label [TIMEOUT s] FILES … [ENVIRONMENT "A=b" …]): pytest files, one
+# ctest entry. CHORUS_BIN_DIR tells them where chorusd and chorus are.
+function(chorus_python_test name)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "FILES;ENVIRONMENT" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 240)
+  endif()
+  list(TRANSFORM ARG_FILES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/pytest ${ARG_FILES}
+           WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES
+    LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
+    ENVIRONMENT "CHORUS_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};${ARG_ENVIRONMENT}")
 endfunction()

@@ -47,10 +47,12 @@ std::string CheckMessage(const char* expr, const A& a, const B& b) {
 #define CHORUS_CHECK_GE(a, b) CHORUS_CHECK_OP_(>=, a, b)
 #define CHORUS_CHECK_GT(a, b) CHORUS_CHECK_OP_(>, a, b)
 
-#ifdef NDEBUG
+// Checks that cost time: in debug builds and under sanitizers.
+#if defined(NDEBUG) && !defined(CHORUS_SANITIZED)
 #define CHORUS_DCHECK(condition) static_cast<void>(0)
 #else
 #define CHORUS_DCHECK(condition) CHORUS_CHECK(condition)
+#define CHORUS_DCHECKS_ON 1
 #endif
 
 #endif  // CHORUS_KERNELS_CHECK_H_

@@ -111,7 +111,7 @@ void PagePool::EndStep(uint64_t epoch) {
 }
 
 void PagePool::Free(PageId id) {
-#ifndef NDEBUG
+#ifdef CHORUS_DCHECKS_ON
   if (view_.base != nullptr) {
     for (int32_t slab = 0; slab < view_.num_slabs; ++slab) {  // all ones is a NaN in every type
       std::memset(view_.CellAddress(view_.CellOf(slab, id)), 0xff,
