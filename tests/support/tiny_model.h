@@ -3,7 +3,6 @@
 #ifndef CHORUS_TESTS_SUPPORT_TINY_MODEL_H_
 #define CHORUS_TESTS_SUPPORT_TINY_MODEL_H_
 
-#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -11,29 +10,9 @@
 #include "engine/json/strict_json.h"
 #include "tests/support/counter_hash.h"
 #include "tests/support/safetensors_file.h"
+#include "tests/support/temp_dir.h"
 
 namespace chorus::test {
-
-// A directory of its own, gone with the object.
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "chorus_test_XXXXXX").string();
-    CHORUS_CHECK(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 struct TinyTensor {
   std::vector<uint64_t> shape;
