@@ -127,19 +127,19 @@ class Listener {
     view_ = MakeAnswerView(console.out, std::move(titles));
   }
 
-  void Receive(size_t model, const v1::GenerateResponse& response) CHORUS_EXCLUDES(mutex_) {
+  // False when nobody reads on.
+  bool Receive(size_t model, const v1::GenerateResponse& response) CHORUS_EXCLUDES(mutex_) {
     const kernels::MutexLock lock(&mutex_);
-    if (options_.json) {
-      console_.out->Write(AnswerJson(options_.models[model], response));
-      return;
-    }
+    if (options_.json) console_.out->Write(AnswerJson(options_.models[model], response));
+    if (options_.json) return !console_.out->closed();
     for (const v1::ChoiceDelta& delta : response.choices()) {
       const auto choice = static_cast<size_t>(delta.index());
-      if (choice >= choices_) continue;
       const size_t voice = model * choices_ + choice;
+      if (choice >= choices_ || ended_[voice]) continue;
       view_->Text(voice, options_.logprobs ? LogprobLines(delta) : delta.text());
       if (delta.finish_reason() != v1::FINISH_REASON_UNSPECIFIED) End(voice, "");
     }
+    return !console_.out->closed();
   }
 
   void End(size_t model, const grpc::Status& status) CHORUS_EXCLUDES(mutex_) {
@@ -206,8 +206,7 @@ ExitCode RunGenerateCommand(const Args& args, const Console& console) {
     grpc::ClientContext context;
     generations[model] =
         RunGeneration(stub.get(), own, &context, [&](const v1::GenerateResponse& response) {
-          listener.Receive(model, response);
-          if (console.out->closed()) context.TryCancel();
+          if (!listener.Receive(model, response)) context.TryCancel();
         });
     listener.End(model, generations[model].status);
   };

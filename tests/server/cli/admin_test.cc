@@ -152,13 +152,13 @@ class WatchTest : public AdminTest {
 };
 
 TEST_F(WatchTest, GoesOnAfterTheLastRevisionThatItSaw) {
-  Script({Event(3, v1::AdapterEvent::PUT, "bard"), Event(7, v1::AdapterEvent::SNAPSHOT_END, ""),
+  Script({Event(0, v1::AdapterEvent::PUT, "bard"), Event(7, v1::AdapterEvent::SNAPSHOT_END, ""),
           Event(8, v1::AdapterEvent::PINNED, "bard")});
   Script({Event(9, v1::AdapterEvent::DELETED, "bard")}, grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(Run({"adapters", "watch"}), ExitCode::kUnreachable);
   EXPECT_THAT(server_.adapters.watched_since(), ElementsAre(0, 8));
   EXPECT_EQ(console_.out.text(),
-            "     3  put       bard version 1  sha256:0123456789ab\n"
+            "     -  put       bard version 1  sha256:0123456789ab\n"
             "     7  that is all so far; changes follow\n"
             "     8  unpinned  bard version 1  sha256:0123456789ab\n"
             "     9  deleted   bard version 1  sha256:0123456789ab\n");
@@ -174,7 +174,7 @@ TEST_F(WatchTest, ARevisionThatTheServerForgotBeginsAgain) {
 }
 
 TEST_F(WatchTest, HalfASnapshotIsNoPlaceToGoOnFrom) {
-  Script({Event(3, v1::AdapterEvent::PUT, "bard")});
+  Script({Event(0, v1::AdapterEvent::PUT, "bard")});
   EXPECT_EQ(Run({"adapters", "watch"}), ExitCode::kRefused);
   EXPECT_THAT(server_.adapters.watched_since(), ElementsAre(0));
 }
