@@ -126,7 +126,10 @@ std::string LoadText(const LoadOptions& options, const LoadResult& result) {
   for (const auto& [name, samples] :
        {std::pair("first token", &result.ttft_ms), std::pair("between tokens", &result.itl_ms)}) {
     const Percentiles percentiles = PercentilesOf(*samples);
-    const auto ms = [](double value) { return DurationText(absl::Milliseconds(value)); };
+    const bool none = samples->empty();
+    const auto ms = [none](double value) {
+      return none ? "–" : DurationText(absl::Milliseconds(value));
+    };
     times.Add({name, ms(percentiles.p50), ms(percentiles.p90), ms(percentiles.p99)});
   }
   absl::StrAppend(&text, tokens.Text(), "\n", times.Text(), "\nthe client took ",

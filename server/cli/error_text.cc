@@ -52,14 +52,18 @@ std::string Advice(const ErrorDetail& detail) {
   return advice;
 }
 
-// gRPC wraps the reason in the story of its attempts: "…; last error: UNKNOWN: …: REASON".
-std::string ConnectProblem(const std::string& message) {
+// What stood between us and the server. gRPC wraps why it could not connect in the story of its
+// attempts: "…; last error: UNKNOWN: …: REASON"; anything else broke a connection that was there.
+std::string ConnectionProblem(const std::string& message, const std::string& address) {
   static constexpr absl::string_view kLast = "last error: ";
   const size_t at = absl::string_view(message).rfind(kLast);
-  if (at == absl::string_view::npos) return message;
+  if (at == absl::string_view::npos) {
+    return absl::StrCat("lost the server at ", address, ": ", message);
+  }
   const std::string last = message.substr(at + kLast.size());
   const size_t colon = last.rfind(": ");
-  return colon == std::string::npos ? last : last.substr(colon + 2);
+  return absl::StrCat("cannot reach the server at ", address, ": ",
+                      colon == std::string::npos ? last : last.substr(colon + 2));
 }
 
 std::string ReasonText(const grpc::Status& status, const std::optional<ErrorDetail>& detail) {
@@ -68,7 +72,7 @@ std::string ReasonText(const grpc::Status& status, const std::optional<ErrorDeta
   const std::string name = ErrorDetail::Reason_IsValid(detail->reason())
                                ? ErrorDetail::Reason_Name(detail->reason())
                                : absl::StrCat("reason ", static_cast<int>(detail->reason()));
-  return absl::StrCat(name, " (", code, ")");
+  return name == code ? code : absl::StrCat(name, " (", code, ")");
 }
 
 }  // namespace
@@ -118,8 +122,7 @@ std::string CodeName(grpc::StatusCode code) {
 
 std::string ErrorLine(const grpc::Status& status, const std::string& address) {
   if (ExitCodeOf(status) == ExitCode::kUnreachable) {
-    return absl::StrCat("cannot reach the server at ", address, ": ",
-                        Printable(ConnectProblem(status.error_message())));
+    return Printable(ConnectionProblem(status.error_message(), address));
   }
   if (status.error_message().empty()) return ReasonText(status, DetailOf(status));
   return Printable(status.error_message());

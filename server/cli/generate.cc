@@ -1,6 +1,5 @@
 #include "server/cli/generate.h"
 
-#include <algorithm>
 #include <memory>
 #include <thread>
 
@@ -19,6 +18,8 @@
 
 namespace chorus::cli {
 namespace {
+
+constexpr int32_t kMaxChoices = 16;  // the API's limit
 
 struct GenerateOptions {
   ServerOption server;
@@ -56,6 +57,10 @@ struct GenerateOptions {
 absl::Status Check(const GenerateOptions& options, const Args& words) {
   if (options.models.empty()) {
     return absl::InvalidArgumentError("--model is missing; chorus status shows the base's name");
+  }
+  if (options.n && (*options.n < 1 || *options.n > kMaxChoices)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--n wants 1 to ", kMaxChoices, ", got ", *options.n));
   }
   if (!options.token_ids.empty() && !words.empty()) {
     return absl::InvalidArgumentError("--token-ids and PROMPT exclude each other");
@@ -113,9 +118,7 @@ std::string LogprobLines(const v1::ChoiceDelta& delta) {
 class Listener {
  public:
   Listener(const GenerateOptions& options, const Console& console)
-      : options_(options),
-        console_(console),
-        choices_(static_cast<size_t>(std::clamp(options.n.value_or(1), 1, 16))) {
+      : options_(options), console_(console), choices_(static_cast<size_t>(options.n.value_or(1))) {
     if (options.json) return;
     std::vector<std::string> titles;
     for (const std::string& model : options.models) {

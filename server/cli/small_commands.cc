@@ -103,7 +103,8 @@ ExitCode RunCancelCommand(const Args& args, const Console& console) {
   const grpc::Status status =
       v1::Inference::NewStub(Connect(server.address))->Cancel(&context, request, &response);
   if (!status.ok()) return ReportError(console, status, server.address);
-  console.out->Write(absl::StrCat("cancelled ", Printable(parsed.words[0]), "\n"));
+  console.out->Write(
+      absl::StrCat(Printable(parsed.words[0]), " is cancelled, if it was running\n"));
   return ExitCode::kOk;
 }
 

@@ -29,13 +29,13 @@ std::string EventLine(const v1::AdapterEvent& event, bool json) {
     if (event.has_adapter()) line["adapter"] = AdapterJson(event.adapter());
     return JsonLine(line);
   }
-  // Inside a snapshot there is none.
+  // Inside a snapshot there is none; elsewhere it has the digits of a time in microseconds.
   const std::string revision = event.revision() == 0 ? "-" : absl::StrCat(event.revision());
   if (event.kind() == v1::AdapterEvent::SNAPSHOT_END) {
-    return absl::StrFormat("%6s  that is all so far; changes follow\n", revision);
+    return absl::StrFormat("%16s  that is all so far; changes follow\n", revision);
   }
   const v1::Adapter& adapter = event.adapter();
-  return absl::StrFormat("%6s  %-8s  %s\n", revision, KindText(event),
+  return absl::StrFormat("%16s  %-8s  %s\n", revision, KindText(event),
                          Printable(absl::StrCat(adapter.name(), " version ", adapter.version(),
                                                 "  ", ShortDigest(adapter.digest()))));
 }

@@ -158,10 +158,10 @@ TEST_F(WatchTest, GoesOnAfterTheLastRevisionThatItSaw) {
   EXPECT_EQ(Run({"adapters", "watch"}), ExitCode::kUnreachable);
   EXPECT_THAT(server_.adapters.watched_since(), ElementsAre(0, 8));
   EXPECT_EQ(console_.out.text(),
-            "     -  put       bard version 1  sha256:0123456789ab\n"
-            "     7  that is all so far; changes follow\n"
-            "     8  unpinned  bard version 1  sha256:0123456789ab\n"
-            "     9  deleted   bard version 1  sha256:0123456789ab\n");
+            "               -  put       bard version 1  sha256:0123456789ab\n"
+            "               7  that is all so far; changes follow\n"
+            "               8  unpinned  bard version 1  sha256:0123456789ab\n"
+            "               9  deleted   bard version 1  sha256:0123456789ab\n");
   EXPECT_THAT(console_.err.text(), HasSubstr("going on after revision 8"));
 }
 

@@ -235,6 +235,7 @@ TEST_F(GenerateTest, MistakesOfTheCommandLineSendNothing) {
       {{"--model", "m", "--top-k", "1.5", "hi"}, "--top-k wants a whole number, got \"1.5\""},
       {{"--model", "m", "--timeout", "0", "hi"}, "--timeout wants a time above zero"},
       {{"--model", "m", "--logit-bias", "3", "hi"}, "--logit-bias wants ID:BIAS"},
+      {{"--model", "m", "--n", "17", "hi"}, "--n wants 1 to 16, got 17"},
       {{"--model", "m", "--frob", "hi"}, "there is no flag --frob"},
       {{"--model", "m", "hi", "--seed"}, "--seed wants a value"},
       {{"--model", "m", "--json=1", "hi"}, "--json takes no value"},

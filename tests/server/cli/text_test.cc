@@ -42,6 +42,9 @@ TEST(ErrorTextTest, AServerThatRefusesIsNotOutOfReach) {
   EXPECT_EQ(ExitCodeOf(gone), ExitCode::kUnreachable);
   EXPECT_EQ(ErrorLine(gone, kAddress),
             "cannot reach the server at 127.0.0.1:50051: Connection refused");
+  const grpc::Status lost(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+  EXPECT_EQ(ExitCodeOf(lost), ExitCode::kUnreachable);
+  EXPECT_EQ(ErrorLine(lost, kAddress), "lost the server at 127.0.0.1:50051: Socket closed");
 }
 
 TEST(ErrorTextTest, DetailsThatAreNotOursAreLeftOut) {
