@@ -52,17 +52,6 @@ v1::TokenizeRequest FakeInference::tokenize_request() const {
   return tokenize_request_;
 }
 
-int FakeInference::stopped() const {
-  const MutexLock lock(&mutex_);
-  return stopped_;
-}
-
-void FakeInference::AwaitWaiting() {
-  const MutexLock lock(&mutex_);
-  while (!waiting_) changed_.Wait(&mutex_);
-  waiting_ = false;
-}
-
 namespace {
 
 void AddPiece(const FakeAnswer& answer, const std::string& piece, int index,
@@ -107,14 +96,7 @@ grpc::Status FakeInference::Generate(grpc::ServerContext* context,
     writer->Write(message);
   }
   if (answer.until_cancel) {
-    {
-      const MutexLock lock(&mutex_);
-      waiting_ = true;
-      changed_.NotifyAll();
-    }
     while (!context->IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    const MutexLock lock(&mutex_);
-    ++stopped_;
     return grpc::Status::CANCELLED;
   }
   if (!answer.status.ok()) return answer.status;

@@ -44,10 +44,6 @@ class FakeInference : public v1::Inference::Service {
   std::vector<v1::GenerateRequest> requests() const CHORUS_EXCLUDES(mutex_);
   std::vector<std::string> cancelled_ids() const CHORUS_EXCLUDES(mutex_);
   v1::TokenizeRequest tokenize_request() const CHORUS_EXCLUDES(mutex_);
-  // Answers that the client cancelled while they waited.
-  int stopped() const CHORUS_EXCLUDES(mutex_);
-  // Blocks until an answer with until_cancel waits.
-  void AwaitWaiting() CHORUS_EXCLUDES(mutex_);
 
  private:
   grpc::Status Generate(grpc::ServerContext* context, const v1::GenerateRequest* request,
@@ -58,12 +54,9 @@ class FakeInference : public v1::Inference::Service {
                         v1::TokenizeResponse* response) override;
 
   mutable kernels::Mutex mutex_;
-  kernels::CondVar changed_;
   std::vector<v1::GenerateRequest> requests_ CHORUS_GUARDED_BY(mutex_);
   std::vector<std::string> cancelled_ids_ CHORUS_GUARDED_BY(mutex_);
   v1::TokenizeRequest tokenize_request_ CHORUS_GUARDED_BY(mutex_);
-  int stopped_ CHORUS_GUARDED_BY(mutex_) = 0;
-  bool waiting_ CHORUS_GUARDED_BY(mutex_) = false;
 };
 
 // What came of an upload, as the messages brought it.

@@ -7,16 +7,33 @@
 #include <string>
 
 #include "kernels/check.h"
+#include "kernels/mutex.h"
 #include "server/cli/chorus.h"
 
 namespace chorus::cli {
 
+// Thread-safe but for BecomeTerminal.
 class StringOutput : public Output {
  public:
-  void Write(absl::string_view text) override { text_.append(text.data(), text.size()); }
+  void Write(absl::string_view text) override CHORUS_EXCLUDES(mutex_) {
+    const kernels::MutexLock lock(&mutex_);
+    text_.append(text.data(), text.size());
+    changed_.NotifyAll();
+  }
 
-  const std::string& text() const { return text_; }
-  void Clear() { text_.clear(); }
+  std::string text() const CHORUS_EXCLUDES(mutex_) {
+    const kernels::MutexLock lock(&mutex_);
+    return text_;
+  }
+  void Clear() CHORUS_EXCLUDES(mutex_) {
+    const kernels::MutexLock lock(&mutex_);
+    text_.clear();
+  }
+  // Blocks until `part` has been written so many times.
+  void Await(const std::string& part, int times) CHORUS_EXCLUDES(mutex_) {
+    const kernels::MutexLock lock(&mutex_);
+    while (Count(part) < times) changed_.Wait(&mutex_);
+  }
   // A terminal of that size, without colours.
   void BecomeTerminal(int columns, int rows) {
     is_terminal_ = true;
@@ -25,7 +42,17 @@ class StringOutput : public Output {
   }
 
  private:
-  std::string text_;
+  int Count(const std::string& part) const CHORUS_REQUIRES(mutex_) {
+    int count = 0;
+    for (size_t at = text_.find(part); at != std::string::npos; at = text_.find(part, at + 1)) {
+      ++count;
+    }
+    return count;
+  }
+
+  mutable kernels::Mutex mutex_;
+  kernels::CondVar changed_;
+  std::string text_ CHORUS_GUARDED_BY(mutex_);
 };
 
 class TestConsole {

@@ -156,7 +156,8 @@ TEST(ChorusTest, EveryCommandHasShortHelpThatFits) {
     EXPECT_EQ(console.Run(command), ExitCode::kOk);
     EXPECT_THAT(console.out.text(), HasSubstr("usage: chorus" + name)) << name;
     EXPECT_THAT(program.out.text(), HasSubstr(name));
-    absl::string_view help = console.out.text();
+    const std::string text = console.out.text();
+    absl::string_view help = text;
     while (!help.empty()) {
       const size_t end = help.find('\n');
       ASSERT_NE(end, absl::string_view::npos);
