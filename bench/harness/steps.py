@@ -76,11 +76,15 @@ PREFILL_SIDE = PrefillSide()
 SIDES = (ONE, BASE, ADAPTERS, PREFILL_SIDE)
 
 
-def run_rounds(engine, seconds, seed):
-    """{side's name: its block of each round}, and the probes."""
-    draw = random.Random(seed)
+def warm_up(engine):
+    """Every side once: its prompts go to the prefix cache, the adapters into the pool."""
     for side in SIDES:
-        side.measure(engine, draw)
+        side.measure(engine, random.Random(0))
+
+
+def run_rounds(engine, seconds, seed):
+    """{side's name: its block of each round}, and the probes. REQUIRES: warm."""
+    draw = random.Random(seed)
     blocks = {side.name: [] for side in SIDES}
     probes = []
     end = time.monotonic() + seconds

@@ -4,12 +4,18 @@ import os
 import sys
 import tempfile
 
-from harness import machine, memory, peft, ratio, report, steps
+from harness import front, machine, memory, peft, ratio, report, steps
 from harness.engine_process import EngineProcess
+from harness.server_process import ServerProcess
 
-PROGRAM = "chorus_engine_bench"
+ENGINE, DAEMON, CLIENT = "chorus_engine_bench", "chorusd", "chorus"
 POOL_BYTES = 1 << 30
 NUM_ADAPTERS = 16
+MIB = 1 << 20
+
+# Seconds for: steps, adapters loaded but unused, the front.
+FULL = (150, 120, 120)
+QUICK = (30, 25, 25)
 
 
 def model_directory(root):
@@ -21,56 +27,79 @@ def model_directory(root):
 
 
 def run(build, options):
-    build.targets(PROGRAM)
-    model = model_directory(build.root)
+    build.targets(ENGINE, DAEMON, CLIENT)
     with tempfile.TemporaryDirectory(prefix="chorus-bench-") as scratch:
-        adapters = peft.write_adapters(os.path.join(scratch, "adapters"), model, NUM_ADAPTERS)
-        with EngineProcess(build.program(PROGRAM), model, os.path.join(scratch, "store"),
-                           POOL_BYTES, options.threads or machine.cores(), adapters) as engine:
-            return _measure(engine, options)
+        return Measurement(build, options, scratch).run()
 
 
-def _say(options, text):
-    if not options.json:
-        print(text, file=sys.stderr, flush=True)
+class Measurement:
+    def __init__(self, build, options, scratch):
+        self._build = build
+        self._options = options
+        self._scratch = scratch
+        self._model = model_directory(build.root)
+        self._threads = options.threads or machine.cores()
+        self._raw = {"seed": options.seed, "threads": self._threads}
 
+    def run(self):
+        adapters = peft.write_adapters(os.path.join(self._scratch, "adapters"), self._model,
+                                       NUM_ADAPTERS)
+        seconds = QUICK if self._options.quick else FULL
+        with EngineProcess(self._build.program(ENGINE), self._model,
+                           os.path.join(self._scratch, "store"), POOL_BYTES, self._threads,
+                           adapters) as engine:
+            self._raw["engine"] = engine.description
+            targets = self._measure_steps(engine, *seconds[:2])
+            targets += self._measure_front(engine, seconds[2])
+        if not self._options.json:
+            self._print()
+        return {"raw": self._raw, "targets": targets}
 
-def _measure(engine, options):
-    raw = {"engine": engine.description, "seed": options.seed}
-    _say(options, "· steps, sides in random turns")
-    # First of all, before the probes take memory of their own.
-    for side in steps.SIDES:
-        side.measure(engine, steps.random.Random(options.seed))
-    held = memory.resident(engine.pid, engine.description["pool_bytes"])
-    raw["memory"] = {"engine": held}
-    rounds = steps.run_rounds(engine, 30 if options.quick else 150, options.seed)
-    _say(options, "· adapters loaded but unused")
-    unused = steps.run_unused(engine, 25 if options.quick else 120, options.seed)
-    raw |= {"rounds": rounds, "unused": unused, "ceilings": steps.ceilings(rounds)}
-    targets = steps.targets(rounds, unused)
-    targets.append(_memory_target(held, engine.description))
-    if not options.json:
-        _print(rounds, raw)
-    return {"raw": raw, "targets": targets}
+    def _measure_steps(self, engine, seconds, unused_seconds):
+        self._say(f"steps, sides in random turns: {seconds} s")
+        seed = self._options.seed
+        steps.warm_up(engine)
+        # Before the probes of the ceilings take memory of their own.
+        held = memory.resident(engine.pid, engine.description["pool_bytes"])
+        self._raw["memory"] = {"engine": held}
+        rounds = steps.run_rounds(engine, seconds, seed)
+        self._say(f"adapters loaded but unused: {unused_seconds} s")
+        unused = steps.run_unused(engine, unused_seconds, seed)
+        self._raw |= {"rounds": rounds, "unused": unused, "ceilings": steps.ceilings(rounds)}
+        return steps.targets(rounds, unused)
 
+    def _measure_front(self, engine, seconds):
+        self._say(f"the server in front of the engine: {seconds} s")
+        with ServerProcess(self._build.program(DAEMON), self._build.program(CLIENT), self._model,
+                           self._scratch, POOL_BYTES, self._threads) as server:
+            blocks = front.run_bursts(engine, server, seconds, machine.cores(), self._options.seed)
+            held = memory.resident(server.pid, engine.description["pool_bytes"])
+        self._raw["front"] = blocks
+        self._raw["memory"]["chorusd"] = held
+        wanted = engine.description["weights_bytes"] + engine.description["pool_bytes"]
+        return [front.target(blocks),
+                ratio.target("chorusd: resident memory, pool full ÷ (weights + pool)",
+                             held["full"] / wanted, 1.15, "lower")]
 
-def _memory_target(held, description):
-    wanted = description["weights_bytes"] + description["pool_bytes"]
-    return ratio.target("resident memory, pool full ÷ (weights + pool)", held["full"] / wanted,
-                        1.15, "lower")
+    def _say(self, text):
+        if not self._options.json:
+            print("·", text, file=sys.stderr, flush=True)
 
-
-def _print(rounds, raw):
-    print(report.table(["side", "step ms", "floor ms", "tokens/s", "steps"],
-                       steps.figures(rounds)))
-    ceilings = raw["ceilings"]
-    print(f'\nread bandwidth {ceilings["read_bandwidth"]["median"] / 1e9:.1f} GB/s '
-          f'(best {ceilings["read_bandwidth"]["best"] / 1e9:.1f}), '
-          f'bf16 rate {ceilings["compute_rate"]["median"] / 1e12:.3f} TFLOP/s '
-          f'(best {ceilings["compute_rate"]["best"] / 1e12:.3f})')
-    held, engine = raw["memory"]["engine"], raw["engine"]
-    mib = 1 << 20
-    print(f'memory: {held["rss"] / mib:.0f} MiB resident after warm-up '
-          f'(peak {held["peak"] / mib:.0f}), {held["full"] / mib:.0f} MiB with the whole pool '
-          f'touched; weights {engine["weights_bytes"] / mib:.0f}, '
-          f'pool {engine["pool_bytes"] / mib:.0f}, workspace {engine["workspace_bytes"] / mib:.0f}\n')
+    def _print(self):
+        raw = self._raw
+        print(report.table(["engine steps", "step ms", "floor ms", "tokens/s", "steps"],
+                           steps.figures(raw["rounds"])), end="\n\n")
+        for name, unit in (("read_bandwidth", "B/s"), ("compute_rate", "FLOP/s")):
+            probed = raw["ceilings"][name]
+            print(f'{name.replace("_", " ")}: median {probed["median"] / 1e9:.0f} G{unit}, '
+                  f'best {probed["best"] / 1e9:.0f}')
+        print()
+        print(report.table(["16 streams, 128 in, 128 out", "seconds", "tokens/s", "bursts"],
+                           front.figures(raw["front"])), end="\n\n")
+        rows = [[who] + [held[field] / MIB for field in ("rss", "pss", "peak", "full")]
+                for who, held in raw["memory"].items()]
+        print(report.table(["MiB resident", "now", "pss", "peak", "with all the pool touched"],
+                           rows))
+        engine = raw["engine"]
+        print(", ".join(f'{part} {engine[part + "_bytes"] / MIB:.0f} MiB'
+                        for part in ("weights", "pool", "workspace")), end="\n\n")

@@ -1,7 +1,5 @@
 #include "bench/serving/engine_rig.h"
 
-#include <sys/mman.h>
-
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -36,7 +34,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
 absl::StatusOr<std::unique_ptr<EngineRig>> EngineRig::Open(const RigOptions& options) {
   std::unique_ptr<EngineRig> rig(new EngineRig(options));
   CHORUS_ASSIGN_OR_RETURN(rig->config_, engine::ModelConfig::Load(options.model_dir));
-  CHORUS_RETURN_IF_ERROR(rig->MapPool());
+  CHORUS_ASSIGN_OR_RETURN(
+      rig->pool_, server::PoolMemory::Allocate(rig->config_, DType::kBf16, options.pool_bytes));
   CHORUS_RETURN_IF_ERROR(rig->OpenCatalog());
   CHORUS_RETURN_IF_ERROR(rig->StartEngine());
   return rig;
@@ -45,22 +44,6 @@ absl::StatusOr<std::unique_ptr<EngineRig>> EngineRig::Open(const RigOptions& opt
 EngineRig::~EngineRig() {
   engine_.reset();
   bell_->Close();
-  if (pool_.base != nullptr) munmap(pool_.base, static_cast<size_t>(pool_.total_bytes()));
-}
-
-// Fresh pages of the system: what nobody has touched is not resident.
-absl::Status EngineRig::MapPool() {
-  pool_ = {nullptr, 1, config_.layers, config_.kv_heads, config_.head_dim, DType::kBf16};
-  pool_.num_ids = options_.pool_bytes / pool_.total_bytes();
-  const auto bytes = static_cast<size_t>(pool_.total_bytes());
-  void* const memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return absl::ResourceExhaustedError("pool: out of memory");
-#ifdef MADV_HUGEPAGE
-  madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-  pool_.base = static_cast<std::byte*>(memory);
-  return absl::OkStatus();
 }
 
 absl::Status EngineRig::OpenCatalog() {
@@ -68,7 +51,7 @@ absl::Status EngineRig::OpenCatalog() {
   engine::CatalogOptions options;
   options.directory = options_.store_dir;
   options.model = config_;
-  options.geometry = pool_;
+  options.geometry = pool_->view();
   options.allow_volatile = true;
   options.scrub_bytes_per_second = 0.0;
   options.background = false;
@@ -103,13 +86,13 @@ absl::Status EngineRig::StartEngine() {
   weights_bytes_ = weights.bytes();
   const engine::EngineOptions options;
   engine::Engine::Model model;
-  model.pool = pool_;
+  model.pool = pool_->view();
   model.base_digest = weights.digest();
   model.eos_token_ids = config_.eos_token_ids;
   model.max_positions = config_.max_positions;
   model.vocabulary = config_.vocabulary;
   CHORUS_ASSIGN_OR_RETURN(std::unique_ptr<engine::CpuRunner> runner,
-                          engine::CpuRunner::Create(config_, std::move(weights), pool_,
+                          engine::CpuRunner::Create(config_, std::move(weights), model.pool,
                                                     {.num_workers = options_.num_workers,
                                                      .max_rows = options.max_step_tokens}));
   workspace_bytes_ = runner->workspace_bytes();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "engine/adapters/stored_catalog.h"
 #include "engine/engine.h"
 #include "engine/model/model_config.h"
+#include "server/model/pool_memory.h"
 
 namespace chorus::bench {
 
@@ -51,13 +53,12 @@ class EngineRig {
   absl::Status UnloadAdapters();
 
   int64_t weights_bytes() const { return weights_bytes_; }
-  int64_t pool_bytes() const { return pool_.total_bytes(); }
+  int64_t pool_bytes() const { return pool_->view().total_bytes(); }
   int64_t workspace_bytes() const { return workspace_bytes_; }
 
  private:
   explicit EngineRig(const RigOptions& options) : options_(options) {}
 
-  absl::Status MapPool();
   absl::Status StartEngine();
   absl::Status OpenCatalog();
   absl::StatusOr<engine::AdapterRef> Upload(const std::string& dir);
@@ -67,7 +68,7 @@ class EngineRig {
 
   const RigOptions options_;
   engine::ModelConfig config_;
-  kernels::PoolView pool_;  // mapped here, unmapped last
+  std::optional<server::PoolMemory> pool_;
   int64_t weights_bytes_ = 0;
   int64_t workspace_bytes_ = 0;
   std::unique_ptr<engine::StoredCatalog> catalog_;
