@@ -19,8 +19,8 @@ struct AdapterResidency {
   ResidencyState state = ResidencyState::kDisk;
   int64_t pages = 0;
   int32_t max_rank = 0;
-  int32_t running = 0;  // sequences
-  int32_t waiting = 0;  // requests
+  int32_t running = 0;  // sequences that hold it, while it loads too
+  int32_t waiting = 0;  // sequences queued for it
   bool pinned = false;
 };
 

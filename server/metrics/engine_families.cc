@@ -141,7 +141,8 @@ void AddLoraInfo(const EngineStats& stats, const MetricsOptions& options, absl::
   for (const AdapterResidency* adapter : ByImportance(stats)) {
     const bool ready = adapter->state == ResidencyState::kResident;
     if (ready && running.size() < most) running.insert(adapter->name);
-    if (!ready && adapter->waiting > 0 && waiting.size() < most) waiting.insert(adapter->name);
+    const bool wanted = adapter->running > 0 || adapter->waiting > 0;  // admitted, or still queued
+    if (!ready && wanted && waiting.size() < most) waiting.insert(adapter->name);
   }
   list->Gauge("vllm:lora_requests_info",
               "Adapters in the pool and waited for; the value is the time of this answer.",

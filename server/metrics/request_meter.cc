@@ -11,7 +11,7 @@ RequestMeter::RequestMeter(ServerMetrics* metrics, const MeteredRequest& request
     : series_(&metrics->impl_->requests),
       arrival_(request.arrival),
       max_tokens_(request.max_tokens),
-      last_tokens_(static_cast<size_t>(std::max(request.num_choices, 1)), absl::InfinitePast()) {
+      choices_(static_cast<size_t>(std::max(request.num_choices, 1))) {
   if (request.adapter.empty()) return;
   usage_ = metrics->impl_->adapters.Use(request.tenant, request.adapter, request.arrival);
 }
@@ -25,7 +25,7 @@ void RequestMeter::Admitted(absl::Duration queue_time, int32_t prompt_tokens,
   series_->prompt_tokens->Increment(prompt_tokens);
   series_->prompt_tokens_cached->Increment(cached_tokens);
   series_->request_prompt_tokens->Observe(prompt_tokens);
-  series_->params_n->Observe(static_cast<double>(last_tokens_.size()));
+  series_->params_n->Observe(static_cast<double>(choices_.size()));
   series_->params_max_tokens->Observe(max_tokens_);
   if (usage_ == nullptr) return;
   usage_->requests.fetch_add(1, std::memory_order_relaxed);
@@ -38,14 +38,16 @@ void RequestMeter::Tokens(int32_t choice, int32_t count, absl::Time now) {
     time_to_first_token_ = now - arrival_;
     series_->time_to_first_token->Observe(absl::ToDoubleSeconds(time_to_first_token_));
   }
-  absl::Time& last = last_tokens_[static_cast<size_t>(choice)];
-  if (last != absl::InfinitePast()) {
+  Choice& of = choices_[static_cast<size_t>(choice)];
+  if (of.tokens > 0) {
     // Tokens that wait for one another (half a character, a stop string) come together: each counts
     // with its share.
-    const double each = absl::ToDoubleSeconds(now - last) / count;
+    const double each = absl::ToDoubleSeconds(now - of.last) / count;
     for (int32_t i = 0; i < count; ++i) series_->inter_token_latency->Observe(each);
   }
-  last = now;
+  if (of.tokens == 0) of.first = now;
+  of.tokens += count;
+  of.last = now;
   last_token_ = now;
   completion_tokens_ += count;
   series_->generation_tokens->Increment(count);
@@ -71,12 +73,13 @@ void RequestMeter::Ended(bool usage_reported, absl::Time now) {
 
 void RequestMeter::RecordPhases() {
   const absl::Time first_token = arrival_ + time_to_first_token_;
-  const double decode = absl::ToDoubleSeconds(last_token_ - first_token);
   series_->prefill_time->Observe(absl::ToDoubleSeconds(first_token - admission_));
-  series_->decode_time->Observe(decode);
+  series_->decode_time->Observe(absl::ToDoubleSeconds(last_token_ - first_token));
   series_->inference_time->Observe(absl::ToDoubleSeconds(last_token_ - admission_));
-  if (completion_tokens_ > 1) {
-    series_->time_per_output_token->Observe(decode / (completion_tokens_ - 1));
+  for (const Choice& of : choices_) {
+    if (of.tokens < 2) continue;
+    const double decode = absl::ToDoubleSeconds(of.last - of.first);
+    series_->time_per_output_token->Observe(decode / (of.tokens - 1));
   }
 }
 

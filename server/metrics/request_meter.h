@@ -47,6 +47,12 @@ class RequestMeter {
   int32_t completion_tokens() const { return completion_tokens_; }
 
  private:
+  struct Choice {
+    int32_t tokens = 0;
+    absl::Time first;  // token
+    absl::Time last;
+  };
+
   void RecordPhases();
 
   const RequestSeries* series_;
@@ -58,8 +64,8 @@ class RequestMeter {
   int32_t prompt_tokens_ = 0;
   int32_t completion_tokens_ = 0;
   absl::Duration time_to_first_token_;
-  absl::Time last_token_;                // of any choice
-  std::vector<absl::Time> last_tokens_;  // by choice; infinite past before the first
+  absl::Time last_token_;  // of any choice
+  std::vector<Choice> choices_;
 };
 
 }  // namespace chorus::server

@@ -88,7 +88,7 @@ void AddLatencies(Registrar* all, RequestSeries* series) {
       "vllm:inter_token_latency_seconds", "Time between two tokens of a choice.", TokenBuckets());
   series->time_per_output_token =
       all->AddHistogram("vllm:request_time_per_output_token_seconds",
-                        "A request's mean time for each token after the first.", TokenBuckets());
+                        "A choice's mean time for each token after the first.", TokenBuckets());
   series->queue_time = all->AddHistogram("vllm:request_queue_time_seconds",
                                          "Time from arrival to admission.", RequestBuckets());
   series->prefill_time =

@@ -25,7 +25,7 @@ class RequestSeries {
   // Seconds
   prometheus::Histogram* time_to_first_token;
   prometheus::Histogram* inter_token_latency;
-  prometheus::Histogram* time_per_output_token;  // mean of a request
+  prometheus::Histogram* time_per_output_token;  // mean of a choice
   prometheus::Histogram* queue_time;
   prometheus::Histogram* prefill_time;    // admission to first token
   prometheus::Histogram* decode_time;     // first token to last

@@ -26,7 +26,7 @@ static_assert(std::size(kStateNames) == static_cast<size_t>(ServerState::kFailed
 const prometheus::Histogram::BucketBoundaries kUploadBuckets = {.05, .1, .25, .5,  1,   2.5, 5,
                                                                 10,  30, 60,  120, 300, 600};
 const prometheus::Histogram::BucketBoundaries kLoadBuckets = {
-    .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60};
+    .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60};
 
 prometheus::Family<prometheus::Counter>* Counters(const char* name, const char* help,
                                                   prometheus::Registry* registry) {

@@ -89,6 +89,29 @@ TEST(SchedulerTest, AFailedLoadEndsItsRequestsAndNobodyElses) {
   EXPECT_EQ(harness.Stats().pages_adapters, 0);
 }
 
+TEST(SchedulerTest, OperatorsSeeEachAdaptersStateRankAndUsers) {
+  SchedulerHarness harness(Options(), 64);
+  const AdapterRef adapter = harness.Adapter("x", 2, 16);
+  ASSERT_TRUE(harness.Submit(MakeRequest("one", 4, 3, adapter)).ok());
+  harness.Step();
+  ASSERT_THAT(harness.scheduler().AdapterSnapshot(), SizeIs(1));
+  const AdapterResidency loading = harness.scheduler().AdapterSnapshot()[0];
+  EXPECT_EQ(loading.name, "x");
+  EXPECT_EQ(loading.state, ResidencyState::kLoading);
+  EXPECT_EQ(loading.pages, 2);
+  EXPECT_EQ(loading.max_rank, 16);
+  EXPECT_EQ(loading.waiting, 0);
+  EXPECT_EQ(loading.running, 1);  // admitted, which is what the load is for
+  harness.EndLoad();
+  harness.Step();
+  const AdapterResidency resident = harness.scheduler().AdapterSnapshot()[0];
+  EXPECT_EQ(resident.state, ResidencyState::kResident);
+  EXPECT_EQ(resident.max_rank, 16);
+  EXPECT_EQ(resident.waiting, 0);
+  EXPECT_EQ(resident.running, 1);
+  EXPECT_FALSE(resident.pinned);
+}
+
 TEST(SchedulerTest, ACancelledLoadKeepsItsPagesUntilItAnswers) {
   SchedulerHarness harness(Options(), 16);
   ASSERT_TRUE(harness.Submit(MakeRequest("cold", 4, 3, harness.Adapter("x", 5))).ok());

@@ -121,13 +121,14 @@ Labels LoraInfo(const MetricsFixture& fixture) {
 TEST_F(AdapterLabelsTest, RoutersSeeWhatIsReadyAndWhatIsWaitedFor) {
   fixture_.stats.adapters = {Adapter("busy", ResidencyState::kResident, 2, 0),
                              Adapter("idle", ResidencyState::kResident, 0, 0),
+                             Adapter("admitted", ResidencyState::kLoading, 1, 0),
                              Adapter("loading", ResidencyState::kLoading, 0, 1),
                              Adapter("on_disk", ResidencyState::kDisk, 0, 3),
                              Adapter("leaving", ResidencyState::kCancelling, 0, 0)};
   EXPECT_THAT(LoraInfo(fixture_),
               UnorderedElementsAre(std::pair("max_lora", "8"),
                                    std::pair("running_lora_adapters", "busy,idle"),
-                                   std::pair("waiting_lora_adapters", "loading,on_disk")));
+                                   std::pair("waiting_lora_adapters", "admitted,loading,on_disk")));
 }
 
 TEST_F(AdapterLabelsTest, RoutersSeeEachNameOnceAndNoTenants) {

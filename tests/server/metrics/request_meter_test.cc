@@ -81,6 +81,11 @@ TEST_F(RequestMeterTest, ChoicesHaveLatenciesOfTheirOwn) {
   EXPECT_THAT(fixture_.Value("vllm:inter_token_latency_seconds_sum"), DoubleNear(0.14, kNear));
   EXPECT_EQ(fixture_.Value("vllm:time_to_first_token_seconds_count"), 1);
   EXPECT_EQ(fixture_.Value("vllm:request_params_n_sum"), 2);
+  meter.Ended(true, After(1));
+  EXPECT_EQ(fixture_.Value("vllm:request_time_per_output_token_seconds_count"), 1);
+  EXPECT_THAT(fixture_.Value("vllm:request_time_per_output_token_seconds_sum"),
+              DoubleNear(0.14, kNear));
+  EXPECT_THAT(fixture_.Value("vllm:request_decode_time_seconds_sum"), DoubleNear(0.14, kNear));
 }
 
 TEST_F(RequestMeterTest, EachFinishReasonIsCountedUnderBothNames) {
