@@ -140,7 +140,10 @@ class Listener {
       const size_t voice = model * choices_ + choice;
       if (choice >= choices_ || ended_[voice]) continue;
       view_->Text(voice, options_.logprobs ? LogprobLines(delta) : delta.text());
-      if (delta.finish_reason() != v1::FINISH_REASON_UNSPECIFIED) End(voice, "");
+      if (delta.finish_reason() == v1::FINISH_REASON_UNSPECIFIED) continue;
+      // Beside others, an answer that was cut off must not look like one that ended.
+      if (ended_.size() > 1 && delta.finish_reason() != v1::STOP) view_->Text(voice, "…");
+      End(voice, "");
     }
     return !console_.out->closed();
   }

@@ -145,10 +145,11 @@ TEST_F(GenerateTest, PromptsComeFromStandardInputOrBecomeChats) {
 
 TEST_F(GenerateTest, SeveralModelsAnswerInLinesWithTheirNames) {
   server_.inference.answers["base"].pieces = {"It is ", "Madrid."};
-  server_.inference.answers["pirate"].pieces = {"Arr!\n", "Madrid."};
+  server_.inference.answers["pirate"].pieces = {"Arr!\n", "Mad"};
+  server_.inference.answers["pirate"].finish = v1::LENGTH;
   EXPECT_EQ(Generate({"--model", "base", "--model", "pirate", "Spain?"}), ExitCode::kOk);
   EXPECT_THAT(OutLines(),
-              UnorderedElementsAre("base  │ It is Madrid.", "pirate│ Arr!", "pirate│ Madrid."));
+              UnorderedElementsAre("base  │ It is Madrid.", "pirate│ Arr!", "pirate│ Mad…"));
   EXPECT_EQ(server_.inference.requests().size(), 2u);
 }
 
