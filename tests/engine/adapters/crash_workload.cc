@@ -41,20 +41,26 @@ void ApplyStep(const Step& step, const AdapterInfo& info, Contents* contents) {
   }
 }
 
-namespace {
+SmallAdapter AdapterOf(uint64_t seed) {
+  return SmallAdapter::Make(seed, seed < 100 ? 1 : 1 + static_cast<int>(seed % 48));
+}
 
-absl::StatusOr<AdapterInfo> RunStep(const Step& step, CatalogHarness& harness) {
+absl::StatusOr<AdapterInfo> RunStep(const Step& step, engine::Catalog& catalog) {
   switch (step.kind) {
-    case Step::Kind::kPut:
-      return harness.Put(step.tenant, step.name, step.seed);
+    case Step::Kind::kPut: {
+      const SmallAdapter adapter = AdapterOf(step.seed);
+      return Send(catalog, RequestFor(step.tenant, step.name, adapter), adapter, 8192);
+    }
     case Step::Kind::kDelete:
-      return harness.catalog().Delete(step.tenant, step.name, {});
+      return catalog.Delete(step.tenant, step.name, {});
     case Step::Kind::kPin:
     case Step::Kind::kUnpin:
-      return harness.catalog().SetPinned(step.tenant, step.name, step.kind == Step::Kind::kPin);
+      return catalog.SetPinned(step.tenant, step.name, step.kind == Step::Kind::kPin);
   }
   return absl::InternalError("unknown step");
 }
+
+namespace {
 
 // What lies on the disk must be what manifests name, byte for byte, and nothing more.
 void CheckFiles(const std::map<std::string, std::string>& files,
@@ -88,6 +94,8 @@ void CheckFiles(const std::map<std::string, std::string>& files,
   }
 }
 
+}  // namespace
+
 std::string Show(const Contents& contents) {
   std::string text;
   for (const auto& [key, known] : contents) {
@@ -97,14 +105,12 @@ std::string Show(const Contents& contents) {
   return text.empty() ? " nothing" : text;
 }
 
-}  // namespace
-
 absl::Status RunWorkload(const Workload& workload, CatalogHarness& harness,
                          const std::function<void(size_t)>& before,
                          const std::function<void(size_t, const AdapterInfo&)>& after) {
   for (size_t i = 0; i < workload.steps.size(); ++i) {
     before(i);
-    const auto info = RunStep(workload.steps[i], harness);
+    const auto info = RunStep(workload.steps[i], harness.catalog());
     if (!info.ok()) return info.status();
     after(i, *info);
     harness.Settle();
@@ -123,19 +129,24 @@ std::vector<AdapterInfo> AnswersOf(const Workload& workload) {
   return answers;
 }
 
-Contents ContentsOf(CatalogHarness& harness, std::vector<std::string>* problems) {
+Contents ContentsOf(const engine::Catalog& catalog, const std::map<std::string, std::string>& files,
+                    std::vector<std::string>* problems) {
   Contents contents;
   for (const char* tenant : {"acme", "globex"}) {
-    for (const AdapterInfo& info : harness.catalog().List(tenant)) {
+    for (const AdapterInfo& info : catalog.List(tenant)) {
       contents[{tenant, info.name}] = {info.version, info.digest, info.pinned};
-      const auto version = harness.catalog().Resolve(tenant, info.name);
+      const auto version = catalog.Resolve(tenant, info.name);
       const absl::Status loaded = version.ok() ? LoadImage(**version) : version.status();
-      if (!loaded.ok())
-        problems->push_back(absl::StrCat(tenant, "/", info.name, ": ", loaded.message()));
+      if (loaded.ok()) continue;
+      problems->push_back(absl::StrCat(tenant, "/", info.name, ": ", loaded.message()));
     }
   }
-  CheckFiles(harness.disk().Files(), problems);
+  CheckFiles(files, problems);
   return contents;
+}
+
+Contents ContentsOf(CatalogHarness& harness, std::vector<std::string>* problems) {
+  return ContentsOf(harness.catalog(), harness.disk().Files(), problems);
 }
 
 std::vector<std::string> CheckRecovery(std::shared_ptr<FaultDisk> disk,

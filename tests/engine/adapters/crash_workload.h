@@ -42,6 +42,11 @@ struct Known {
 };
 using Contents = std::map<NameKey, Known>;
 
+// One step, as a client of the catalog.
+absl::StatusOr<engine::AdapterInfo> RunStep(const Step& step, engine::Catalog& catalog);
+// The adapter that a step puts: larger ones from seed 100 on.
+SmallAdapter AdapterOf(uint64_t seed);
+
 // What a step makes of the contents; `info` is the answer.
 void ApplyStep(const Step& step, const engine::AdapterInfo& info, Contents* contents);
 
@@ -63,9 +68,13 @@ absl::Status RunWorkload(const Workload& workload, CatalogHarness& harness,
 // The answers of a run without faults, one a step.
 std::vector<engine::AdapterInfo> AnswersOf(const Workload& workload);
 
-// What the catalog shows: READY adapters whose images load and whose files on the disk have their
-// hashes. Anything else is a line in `problems`.
+// What the catalog shows: READY adapters whose images load and whose files (by path below the
+// store) have their hashes. Anything else is a line in `problems`.
+Contents ContentsOf(const engine::Catalog& catalog, const std::map<std::string, std::string>& files,
+                    std::vector<std::string>* problems);
 Contents ContentsOf(CatalogHarness& harness, std::vector<std::string>* problems);
+
+std::string Show(const Contents& contents);
 
 // Starts a store on the disk and compares. Empty when all is well.
 std::vector<std::string> CheckRecovery(std::shared_ptr<FaultDisk> disk,
