@@ -88,7 +88,12 @@ struct Engine::Impl {
                                                })),
         scheduler(options,
                   {model.base_digest, model.eos_token_ids, model.max_positions, model.vocabulary},
-                  model.pool, loader.get(), bell.get()) {}
+                  model.pool, loader.get(), bell.get()) {
+    scheduler.OnEnded([this](const std::string& id) {
+      kernels::MutexLock lock(&mutex);
+      live.erase(id);
+    });
+  }
 
   void Post(Message message) {
     {
@@ -259,11 +264,6 @@ void Engine::Impl::Loop() {
     Deliver(std::move(messages));
     ran = !failed && RunStep();
     bell->Ring();
-    const std::vector<std::string> ended = scheduler.TakeEnded();
-    if (!ended.empty()) {
-      kernels::MutexLock lock(&mutex);
-      for (const std::string& id : ended) live.erase(id);
-    }
     const absl::Time now = clock->Now();
     if (!ran || now - snapshot_time >= kStatsPeriod) TakeSnapshot(now);
   }

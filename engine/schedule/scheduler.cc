@@ -398,6 +398,8 @@ void Scheduler::Finish(Sequence* sequence, FinishReason reason, int32_t stop_tok
     LeavePool(sequence);
     active_.erase(std::find(active_.begin(), active_.end(), sequence));
   }
+  const bool last = request->sequences.size() == 1;
+  if (last) on_ended_(request->spec.request_id);
   for (int32_t i = 0; i < sequence->num_choices(); ++i) {
     Push(request, {.kind = StreamEvent::Kind::kFinished,
                    .choice = sequence->choice + i,
@@ -405,12 +407,12 @@ void Scheduler::Finish(Sequence* sequence, FinishReason reason, int32_t stop_tok
                    .stop_token = stop_token,
                    .status = status});
   }
+  if (last) {
+    requests_.erase(std::string(request->spec.request_id));  // which goes with the request
+    return;
+  }
   std::erase_if(request->sequences,
                 [sequence](const auto& owned) { return owned.get() == sequence; });
-  if (request->sequences.empty()) {
-    ended_.push_back(request->spec.request_id);
-    requests_.erase(ended_.back());
-  }
 }
 
 // Gives back all that a LOADING or RUNNING sequence holds.

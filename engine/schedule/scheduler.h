@@ -12,6 +12,7 @@
 #ifndef CHORUS_ENGINE_SCHEDULE_SCHEDULER_H_
 #define CHORUS_ENGINE_SCHEDULE_SCHEDULER_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,8 +73,11 @@ class Scheduler {
   void FailAll(const absl::Status& status);
 
   bool idle() const { return requests_.empty(); }
-  // Ids of the requests that ended since the last call.
-  std::vector<std::string> TakeEnded() { return std::exchange(ended_, {}); }
+  // Called with a request's id when it ends, before its stream says so: who reads of the end may
+  // use the id again. Set once, before the first Submit.
+  void OnEnded(std::function<void(const std::string&)> on_ended) {
+    on_ended_ = std::move(on_ended);
+  }
   int num_loading() const { return residency_.num_loading(); }
   // When PlanStep should be asked again although nothing happened: the earliest deadline.
   absl::Time next_deadline() const;
@@ -124,7 +128,7 @@ class Scheduler {
   absl::flat_hash_map<PrefixKey, Sequence*> computing_;  // prompt pages being computed
   std::vector<PlannedSequence> planned_;                 // of the step under way
   std::vector<std::string> slow_;                        // requests whose stream was full in it
-  std::vector<std::string> ended_;
+  std::function<void(const std::string&)> on_ended_ = [](const std::string&) {};
   std::vector<double> load_seconds_;
   int64_t pin_pages_ = 0;
   int64_t watermark_pages_ = 0;

@@ -3,11 +3,23 @@
 #include <utility>
 #include <vector>
 
+#include "engine/refusal.h"
 #include "kernels/status_macros.h"
 
 namespace chorus::server {
 
 using kernels::MutexLock;
+
+namespace {
+
+// The engine knows the id with its tenant before it.
+absl::Status IdInUse(const std::string& request_id) {
+  return engine::MakeRefusal(absl::StatusCode::kAlreadyExists,
+                             {engine::Reason::kRequestIdInUse, "request_id",
+                              "one that no live request has", engine::Quoted(request_id)});
+}
+
+}  // namespace
 
 Generations::Generations(engine::Engine* engine, const engine::Tokenizer* tokenizer,
                          ServerMetrics* metrics, std::shared_ptr<engine::StreamBell> bell,
@@ -35,8 +47,10 @@ absl::StatusOr<std::shared_ptr<Generation>> Generations::Begin(BuiltRequest buil
                                 .arrival = arrival});
   const auto generation =
       std::make_shared<Generation>(engine_, tokenizer_, built, std::move(meter), sink, clock_);
-  CHORUS_ASSIGN_OR_RETURN(std::shared_ptr<engine::TokenStream> stream,
-                          engine_->Submit(std::move(built.engine)));
+  absl::StatusOr<std::shared_ptr<engine::TokenStream>> submitted =
+      engine_->Submit(std::move(built.engine));
+  if (absl::IsAlreadyExists(submitted.status())) return IdInUse(built.started.request_id());
+  CHORUS_ASSIGN_OR_RETURN(std::shared_ptr<engine::TokenStream> stream, std::move(submitted));
   {
     MutexLock lock(&mutex_);
     streams_[generation.get()] = stream.get();

@@ -341,6 +341,27 @@ TEST(SchedulerTest, RefusesWhatCouldNeverFit) {
   EXPECT_EQ(reason("z", 5, 0), Reason::kValueOutOfRange);
 }
 
+TEST(SchedulerTest, AnIdIsFreeBeforeItsStreamSaysThatItEnded) {
+  SchedulerHarness harness(Options(), 32);
+  std::vector<std::string> ended;
+  harness.scheduler().OnEnded([&](const std::string& id) {
+    harness.Listen();
+    EXPECT_FALSE(harness.Ended(id));
+    ended.push_back(id);
+  });
+  ASSERT_TRUE(harness.Submit(MakeRequest("one", 4, 3)).ok());
+  GenerateRequest two = MakeRequest("two", 4, 6);
+  two.num_choices = 2;
+  ASSERT_TRUE(harness.Submit(std::move(two)).ok());
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(harness.Step());
+  EXPECT_THAT(ended, testing::ElementsAre("one"));
+  harness.scheduler().Cancel("two", 1, FinishReason::kStop);
+  EXPECT_THAT(ended, SizeIs(1));  // its other choice goes on
+  harness.RunToEnd();
+  EXPECT_THAT(ended, testing::ElementsAre("one", "two"));
+  EXPECT_TRUE(harness.Ended("two"));
+}
+
 TEST(SchedulerTest, PinnedAdaptersStayWhenPagesAreShort) {
   EngineOptions options = Options();
   options.pin_budget = 0.5;
