@@ -22,6 +22,7 @@ Residency::~Residency() {
 
 Residency::Resident* Residency::AddWaiter(const AdapterRef& adapter) {
   Resident* resident = FindOrAdd(adapter);
+  resident->unreadable = false;
   ++resident->waiting;
   return resident;
 }
@@ -66,7 +67,7 @@ Residency::LoadResult Residency::OnLoadDone(const LoadDone& done, absl::Time now
   by_ticket_.erase(found);
   const bool cancelled = resident->state == ResidencyState::kCancelling;
   LoadResult result{resident, done.status, now - resident->load_begin};
-  if (done.status.ok() && (!cancelled || resident->waiting > 0)) {
+  if (done.status.ok() && resident->used()) {  // a cancel that came too late, too
     resident->state = ResidencyState::kResident;
     auto contents = std::make_shared<kernels::LoraSlot>();
     const int64_t cells =
@@ -82,8 +83,9 @@ Residency::LoadResult Residency::OnLoadDone(const LoadDone& done, absl::Time now
   resident->lease.Release();
   num_pages_ -= resident->pages();
   resident->state = ResidencyState::kDisk;
+  resident->unreadable = !cancelled;
   if (cancelled) result.status = absl::OkStatus();
-  if (resident->running == 0 && resident->waiting == 0 && !resident->pinned) {
+  if (!resident->used()) {
     result.resident = nullptr;
     EraseIfUnused(resident);
   }
@@ -92,7 +94,11 @@ Residency::LoadResult Residency::OnLoadDone(const LoadDone& done, absl::Time now
 
 absl::Status Residency::Pin(const AdapterRef& adapter, bool pinned) {
   Resident* resident = FindOrAdd(adapter);
-  if (pinned == resident->pinned) return absl::OkStatus();
+  resident->unreadable = false;
+  if (pinned == resident->pinned) {
+    EraseIfUnused(resident);
+    return absl::OkStatus();
+  }
   if (pinned && pinned_pages_ + resident->pages() > pin_pages_) {
     const std::string message = absl::StrCat(
         "pin of adapter \"", adapter->name(), "\": ", resident->pages(), " pages wanted, ",
@@ -110,7 +116,8 @@ std::vector<Residency::Resident*> Residency::PinnedOnDisk() {
   std::vector<Resident*> found;
   if (pinned_pages_ == 0) return found;
   for (auto& [key, resident] : residents_) {
-    if (resident.pinned && resident.state == ResidencyState::kDisk) found.push_back(&resident);
+    if (!resident.pinned || resident.unreadable) continue;
+    if (resident.state == ResidencyState::kDisk) found.push_back(&resident);
   }
   std::sort(found.begin(), found.end(),
             [](const Resident* a, const Resident* b) { return a->serial < b->serial; });
@@ -214,7 +221,7 @@ void Residency::CancelLoad(Resident* resident) {
 }
 
 void Residency::EraseIfUnused(Resident* resident) {
-  if (resident->running > 0 || resident->waiting > 0 || resident->pinned) return;
+  if (resident->used()) return;
   if (resident->state == ResidencyState::kLoading) CancelLoad(resident);
   if (resident->state == ResidencyState::kResident && resident->forgotten) Evict(resident);
   if (resident->state == ResidencyState::kDisk) residents_.erase(KeyOf(*resident->adapter));

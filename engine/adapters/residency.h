@@ -45,13 +45,15 @@ class Residency : public ReclaimSource {
     int32_t waiting = 0;  // sequences queued for it
     ReclaimRank first_waiter = std::numeric_limits<ReclaimRank>::max();
     bool pinned = false;
-    bool forgotten = false;  // its version was deleted: evict when the last user ends
+    bool forgotten = false;   // its version was deleted: evict when the last user ends
+    bool unreadable = false;  // its last load failed: not loaded for a pin alone
     uint64_t last_epoch = 0;
     uint64_t serial = 0;
     uint64_t ticket = 0;  // of the load under way
     absl::Time load_begin;
 
     int64_t pages() const { return adapter->layout().num_ids; }
+    bool used() const { return running > 0 || waiting > 0 || pinned; }
     bool idle() const { return state == ResidencyState::kResident && running == 0 && !pinned; }
   };
 
@@ -78,9 +80,10 @@ class Residency : public ReclaimSource {
   };
   LoadResult OnLoadDone(const LoadDone& done, absl::Time now);
 
-  // ResourceExhausted beyond the pin budget. A pinned adapter is loaded when pages allow.
+  // ResourceExhausted beyond the pin budget. A pinned adapter is loaded when pages allow; one whose
+  // load failed when somebody pins it again or waits for it.
   absl::Status Pin(const AdapterRef& adapter, bool pinned);
-  std::vector<Resident*> PinnedOnDisk();
+  std::vector<Resident*> PinnedOnDisk();  // those to load
   // Drops an idle resident now, a running one when it ends; a load is cancelled.
   void Forget(const AdapterKey& key);
 

@@ -1,0 +1,228 @@
+// Random calls on a residency beside a model of what must hold: pages, slots, counts, pins.
+#include <random>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/engine/adapters/residency_harness.h"
+
+namespace chorus::engine {
+namespace {
+
+using test::ResidencyHarness;
+using Resident = Residency::Resident;
+
+constexpr int64_t kPages = 30;
+constexpr int64_t kPinPages = 10;
+constexpr int kAdapters = 8;
+
+// What the calls so far mean for one adapter.
+struct Model {
+  AdapterRef adapter;
+  Resident* resident = nullptr;  // while somebody waits or runs
+  bool forgotten = false;
+  int waiting = 0;
+  int running = 0;
+  bool pinned = false;
+};
+
+class Walk {
+ public:
+  explicit Walk(uint64_t seed) : random_(seed), harness_(kPages, kPinPages) {
+    for (int i = 0; i < kAdapters; ++i) {
+      models_[i].adapter =
+          harness_.Adapter(i % 2 == 0 ? "t" : "u", static_cast<uint8_t>(i / 2), 1 + i % 5);
+    }
+  }
+
+  void Run(int steps) {
+    for (step_ = 1; step_ <= steps && !testing::Test::HasFailure(); ++step_) {
+      Step(models_[Pick(kAdapters)]);
+      TakeSlots();
+      Check();
+    }
+    End();
+  }
+
+ private:
+  size_t Pick(size_t count) { return random_() % count; }
+  static bool Used(const Model& model) {
+    return model.waiting > 0 || model.running > 0 || model.pinned;
+  }
+
+  void Step(Model& model) {
+    Residency& residency = harness_.residency;
+    const auto epoch = static_cast<uint64_t>(step_);
+    switch (Pick(9)) {
+      case 0:
+      case 1:
+        model.resident = residency.AddWaiter(model.adapter);
+        model.forgotten = false;
+        ++model.waiting;
+        break;
+      case 2:
+        if (model.waiting == 0) break;
+        --model.waiting;
+        residency.RemoveWaiter(model.resident);
+        break;
+      case 3:  // admission: hold, load when it is on disk, and leave the queue
+        if (model.waiting > 0) Admit(model, epoch);
+        break;
+      case 4:
+        if (model.running == 0) break;
+        --model.running;
+        residency.Unhold(model.resident, epoch);
+        break;
+      case 5:
+        Pin(model);
+        break;
+      case 6:
+        if (Pick(4) == 0) Forget(model);
+        break;
+      case 7:
+        if (harness_.residency.CheapestWorth(epoch, kAnyone).has_value()) {
+          residency.ReclaimCheapest(epoch, kAnyone);
+        }
+        break;
+      default:
+        AnswerOne();
+    }
+  }
+
+  void Admit(Model& model, uint64_t epoch) {
+    Resident* const resident = model.resident;
+    if (resident->state == ResidencyState::kCancelling) return;
+    if (resident->state == ResidencyState::kDisk) {
+      if (harness_.pool.num_free() < resident->pages()) return;
+      harness_.residency.Hold(resident, epoch);
+      harness_.StartLoad(resident);
+    } else {
+      harness_.residency.Hold(resident, epoch);
+    }
+    ++model.running;
+    --model.waiting;
+    harness_.residency.RemoveWaiter(resident);
+  }
+
+  void Pin(Model& model) {
+    const bool pin = !model.pinned;
+    int64_t pinned = pin ? model.adapter->layout().num_ids : 0;
+    for (const Model& other : models_) {
+      if (other.pinned) pinned += other.adapter->layout().num_ids;
+    }
+    const absl::Status status = harness_.residency.Pin(model.adapter, pin);
+    EXPECT_EQ(status.ok(), !pin || pinned <= kPinPages) << status;
+    if (status.ok()) model.pinned = pin;
+    model.forgotten = false;  // it was named again
+    // Once more changes nothing.
+    EXPECT_TRUE(harness_.residency.Pin(model.adapter, model.pinned).ok());
+  }
+
+  void Forget(Model& model) {
+    harness_.residency.Forget(Residency::KeyOf(*model.adapter));
+    model.pinned = false;
+    model.forgotten = true;
+  }
+
+  void AnswerOne() {
+    auto& jobs = harness_.loads.jobs;
+    if (jobs.empty()) return;
+    const auto job = std::next(jobs.begin(), static_cast<long>(Pick(jobs.size())));
+    const bool cancelled = harness_.loads.cancelled.contains(job->first);
+    const absl::Status answers[] = {absl::OkStatus(), absl::OkStatus(), absl::CancelledError(""),
+                                    absl::DataLossError("damaged")};
+    const absl::Status answer = answers[Pick(4)];
+    if (absl::IsCancelled(answer) && !cancelled) return;  // only who is cancelled says so
+    const AdapterKey key = Residency::KeyOf(*job->second.adapter);
+    const auto result = harness_.Answer(job->first, answer);
+    EXPECT_EQ(result.status.ok(), answer.ok() || cancelled);
+    if (result.status.ok()) return;
+    // As the scheduler does: whoever ran or waited for it is told, and goes.
+    for (Model& model : models_) {
+      if (Residency::KeyOf(*model.adapter) != key) continue;
+      for (; model.running > 0; --model.running) {
+        harness_.residency.Unhold(result.resident, static_cast<uint64_t>(step_));
+      }
+      for (; model.waiting > 0; --model.waiting) harness_.residency.RemoveWaiter(result.resident);
+    }
+  }
+
+  void TakeSlots() {
+    for (const SlotChange& change : harness_.residency.TakeSlotChanges()) {
+      if (change.contents == nullptr) {
+        EXPECT_EQ(slots_.erase(change.slot), 1u);
+        continue;
+      }
+      EXPECT_TRUE(slots_.emplace(change.slot, change.contents->cells).second);
+    }
+  }
+
+  void Check() {
+    int64_t pages = 0;
+    size_t residents = 0;
+    std::set<int32_t> cells;
+    for (const AdapterResidency& one : harness_.residency.Snapshot()) {
+      const Model* model = nullptr;
+      for (const Model& candidate : models_) {
+        if (candidate.adapter->tenant() == one.tenant &&
+            candidate.adapter->digest() == one.digest) {
+          model = &candidate;
+        }
+      }
+      ASSERT_NE(model, nullptr);
+      EXPECT_EQ(one.running, model->running);
+      EXPECT_EQ(one.waiting, model->waiting);
+      EXPECT_EQ(one.pinned, model->pinned);
+      EXPECT_EQ(one.pages,
+                one.state == ResidencyState::kDisk ? 0 : model->adapter->layout().num_ids);
+      // For nobody: nothing loads on, nothing stays that was deleted, nothing on disk is listed.
+      EXPECT_TRUE(Used(*model) || one.state == ResidencyState::kCancelling ||
+                  (one.state == ResidencyState::kResident && !model->forgotten));
+      EXPECT_TRUE(one.running == 0 || one.state == ResidencyState::kResident ||
+                  one.state == ResidencyState::kLoading);
+      pages += one.pages;
+      residents += one.state == ResidencyState::kResident;
+    }
+    EXPECT_EQ(pages, harness_.residency.num_pages());
+    EXPECT_EQ(pages, kPages - harness_.pool.num_free());
+    EXPECT_EQ(residents, slots_.size());
+    for (const auto& [slot, list] : slots_) {
+      for (const int32_t cell : list) EXPECT_TRUE(cells.insert(cell).second) << "shared by two";
+    }
+  }
+
+  void End() {
+    for (Model& model : models_) {
+      for (; model.running > 0; --model.running) {
+        harness_.residency.Unhold(model.resident, static_cast<uint64_t>(step_));
+      }
+      for (; model.waiting > 0; --model.waiting) harness_.residency.RemoveWaiter(model.resident);
+      harness_.residency.Forget(Residency::KeyOf(*model.adapter));
+    }
+    while (!harness_.loads.jobs.empty()) {
+      harness_.Answer(harness_.loads.jobs.begin()->first, absl::OkStatus());
+    }
+    TakeSlots();
+    EXPECT_TRUE(harness_.residency.Snapshot().empty());
+    EXPECT_EQ(harness_.pool.num_free(), kPages);
+    EXPECT_TRUE(slots_.empty());
+    for (const Model& model : models_) EXPECT_EQ(model.adapter.use_count(), 1);
+  }
+
+  std::mt19937_64 random_;
+  ResidencyHarness harness_;
+  Model models_[kAdapters];
+  std::map<int32_t, std::vector<int32_t>> slots_;  // as a runner would have them
+  int step_ = 0;
+};
+
+TEST(ResidencyPropertyTest, RandomCallsKeepPagesSlotsAndCountsRight) {
+  const uint64_t first = std::random_device()();
+  for (uint64_t seed = first; seed < first + 200; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Walk(seed).Run(400);
+    if (HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace chorus::engine
