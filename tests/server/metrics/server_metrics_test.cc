@@ -103,6 +103,38 @@ TEST(ServerMetricsTest, BucketsAreMonotoneAndEndInTheCount) {
   EXPECT_EQ(histograms, 14);
 }
 
+// The bounds of one of the histograms, ascending.
+std::vector<double> BoundsOf(const MetricsFixture& fixture, const std::string& name) {
+  std::set<double> bounds;
+  const auto families = fixture.Scrape();
+  for (const auto& [sample, value] : families.at(name).samples) {
+    const auto le = sample.second.find("le");
+    if (le != sample.second.end() && le->second != "+Inf") bounds.insert(std::stod(le->second));
+  }
+  return {bounds.begin(), bounds.end()};
+}
+
+// A dashboard that adds up servers of both kinds needs the same bounds.
+TEST(ServerMetricsTest, LatencyBucketsAreThoseOfVllm) {
+  using ::testing::ElementsAre;
+  MetricsFixture fixture;
+  EXPECT_THAT(BoundsOf(fixture, "vllm:time_to_first_token_seconds"),
+              ElementsAre(.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10,
+                          20, 40, 80, 160, 640, 2560));
+  for (const char* name :
+       {"vllm:inter_token_latency_seconds", "vllm:request_time_per_output_token_seconds"}) {
+    EXPECT_THAT(BoundsOf(fixture, name), ElementsAre(.01, .025, .05, .075, .1, .15, .2, .3, .4, .5,
+                                                     .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80));
+  }
+  for (const char* name :
+       {"vllm:e2e_request_latency_seconds", "vllm:request_queue_time_seconds",
+        "vllm:request_inference_time_seconds", "vllm:request_prefill_time_seconds",
+        "vllm:request_decode_time_seconds"}) {
+    EXPECT_THAT(BoundsOf(fixture, name), ElementsAre(.3, .5, .8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30,
+                                                     40, 50, 60, 120, 240, 480, 960, 1920, 7680));
+  }
+}
+
 TEST(ServerMetricsTest, CountBucketsEndAtTheContext) {
   MetricsFixture fixture;  // 100 tokens
   std::set<std::string> bounds;
