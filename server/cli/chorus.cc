@@ -7,8 +7,9 @@
 #include "server/cli/bench_command.h"
 #include "server/cli/chat.h"
 #include "server/cli/generate.h"
-#include "server/cli/small_commands.h"
+#include "server/cli/lifecycle_commands.h"
 #include "server/cli/status_command.h"
+#include "server/cli/tokenize_command.h"
 #include "server/cli/upload.h"
 #include "server/cli/watch.h"
 

@@ -1,5 +1,6 @@
 #include "server/cli/console.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -43,6 +44,10 @@ void FdOutput::Write(absl::string_view text) {
     const ssize_t written = write(fd_, text.data(), text.size());
     if (written >= 0) {
       text.remove_prefix(static_cast<size_t>(written));
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      // Whoever shares the terminal or pipe with us may have made it so.
+      pollfd wait = {fd_, POLLOUT, 0};
+      poll(&wait, 1, -1);
     } else if (errno != EINTR) {
       closed_ = true;
     }

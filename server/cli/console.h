@@ -24,8 +24,7 @@ class Output {
   int columns() const { return columns_; }
   int rows() const { return rows_; }
 
-  // `text` in bold, dim or one of a few colours, on a terminal that wants them.
-  std::string Bold(absl::string_view text) const { return Styled("1", text); }
+  // `text` dim or in one of a few colours, on a terminal that wants them.
   std::string Dim(absl::string_view text) const { return Styled("2", text); }
   // REQUIRES: index ≥ 0. Neighbouring indices differ.
   std::string Coloured(int index, absl::string_view text) const;
