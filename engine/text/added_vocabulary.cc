@@ -126,15 +126,21 @@ absl::Status AddedVocabulary::BuildTries() {
   return absl::OkStatus();
 }
 
+bool AddedVocabulary::Plain::Covers(size_t begin, size_t end) const {
+  if (all) return true;
+  const auto first = std::ranges::lower_bound(bytes, begin);
+  return first != bytes.end() && *first < end;
+}
+
 std::vector<AddedVocabulary::Part> AddedVocabulary::SplitBy(const StringTrie& trie,
                                                             std::string_view text,
-                                                            bool isolate_special) const {
+                                                            const Plain& plain) const {
   std::vector<Part> parts;
   size_t done = 0, from = 0;
   while (const std::optional<StringTrie::Match> match = trie.Find(text, from)) {
     from = match->end;
     const Token& token = tokens_.find(match->value)->second;
-    if (isolate_special && special_texts_.contains(token.content)) continue;
+    if (plain.Covers(match->begin, match->end) && special_texts_.contains(token.content)) continue;
     if (token.single_word &&
         (EndsWithWord(text.substr(0, match->begin)) || StartsWithWord(text.substr(match->end)))) {
       continue;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,13 +34,21 @@ class AddedVocabulary {
   static absl::StatusOr<AddedVocabulary> FromJson(const Json* json, const BpeModel& model,
                                                   const TextNormalizer& normalizer);
 
-  // Cuts `text` at the tokens looked for before (after) normalisation. With `isolate_special`,
-  // the text of special tokens is left in the text.
-  std::vector<Part> SplitRaw(std::string_view text, bool isolate_special) const {
-    return SplitBy(raw_, text, isolate_special);
+  // Which special tokens' text is left in the text: of all, or of those that cover one of `bytes`
+  // (ascending).
+  struct Plain {
+    bool all = false;
+    std::span<const size_t> bytes;
+
+    bool Covers(size_t begin, size_t end) const;
+  };
+
+  // Cuts `text` at the tokens looked for before (after) normalisation.
+  std::vector<Part> SplitRaw(std::string_view text, const Plain& plain) const {
+    return SplitBy(raw_, text, plain);
   }
-  std::vector<Part> SplitNormalized(std::string_view text, bool isolate_special) const {
-    return SplitBy(normalized_, text, isolate_special);
+  std::vector<Part> SplitNormalized(std::string_view text, const Plain& plain) const {
+    return SplitBy(normalized_, text, plain);
   }
 
   std::optional<int32_t> Find(std::string_view content) const;
@@ -65,7 +74,7 @@ class AddedVocabulary {
                    const TextNormalizer& normalizer);
   absl::Status BuildTries();
   std::vector<Part> SplitBy(const StringTrie& trie, std::string_view text,
-                            bool isolate_special) const;
+                            const Plain& plain) const;
 
   absl::flat_hash_map<int32_t, Token> tokens_;
   StringMap<int32_t> ids_;

@@ -116,11 +116,13 @@ absl::StatusOr<std::vector<int32_t>> JsonTokenizer::Encode(std::string_view text
     tracked.emplace(text, true);
     whole = tracked->piece();
   }
-  const bool isolate = options.isolate_special_tokens;
-  for (const AddedVocabulary::Part& part : added_.SplitRaw(text, isolate)) {
+  const AddedVocabulary::Plain plain{options.isolate_special_tokens, options.plain_bytes};
+  for (const AddedVocabulary::Part& part : added_.SplitRaw(text, plain)) {
     if (part.id >= 0) {
       ids.push_back(part.id);
     } else {
+      // Offsets are lost in normalisation: there, a part is plain as a whole.
+      const bool isolate = plain.Covers(part.begin, part.end);
       CHORUS_RETURN_IF_ERROR(
           EncodePart(whole.Slice(part.begin, part.end), isolate, &scratch, &ids));
     }
@@ -138,7 +140,8 @@ absl::Status JsonTokenizer::EncodePart(const TextPiece& part, bool isolate_speci
     CHORUS_RETURN_IF_ERROR(normalizer_.Apply(&scratch->normalizer, &*normalized));
     piece = normalized->piece();
   }
-  for (const AddedVocabulary::Part& span : added_.SplitNormalized(piece.text, isolate_special)) {
+  for (const AddedVocabulary::Part& span :
+       added_.SplitNormalized(piece.text, {isolate_special, {}})) {
     if (span.id >= 0) {
       ids->push_back(span.id);
       continue;

@@ -40,6 +40,8 @@ class DecodeStream {
 struct EncodeOptions {
   bool add_special_tokens = true;       // around the text, as the model's post-processor says
   bool isolate_special_tokens = false;  // the text of special tokens inside stays text
+  // Only that of special tokens which cover one of these bytes; ascending.
+  std::span<const size_t> plain_bytes;
 };
 
 class Tokenizer {

@@ -226,7 +226,7 @@ absl::StatusOr<std::vector<int32_t>> RequestBuilder::PromptOf(
       break;
     }
     case v1::GenerateRequest::kChat: {
-      CHORUS_ASSIGN_OR_RETURN(const std::string rendered, Render(request.chat()));
+      CHORUS_ASSIGN_OR_RETURN(const PlainSpecial::Unmarked rendered, Render(request.chat()));
       CHORUS_ASSIGN_OR_RETURN(ids, EncodeChat(rendered));
       break;
     }
@@ -239,14 +239,23 @@ absl::StatusOr<std::vector<int32_t>> RequestBuilder::PromptOf(
   return ids;
 }
 
-absl::StatusOr<std::string> RequestBuilder::Render(const v1::Chat& chat) const {
+absl::StatusOr<PlainSpecial::Unmarked> RequestBuilder::Render(const v1::Chat& chat) const {
   if (!model_->chat.has_value()) return model_->chat_problem;
-  CHORUS_ASSIGN_OR_RETURN(const engine::ChatTemplate::Request request, ChatOf(chat));
-  return model_->chat->Render(request);
+  CHORUS_ASSIGN_OR_RETURN(engine::ChatTemplate::Request request, ChatOf(chat));
+  if (!model_->plain_special.has_value()) {
+    CHORUS_ASSIGN_OR_RETURN(std::string rendered, model_->chat->Render(request));
+    return PlainSpecial::Unmarked{std::move(rendered), {}};
+  }
+  model_->plain_special->Mark(&request.messages);
+  if (request.tools.has_value()) model_->plain_special->Mark(&*request.tools);
+  CHORUS_ASSIGN_OR_RETURN(const std::string rendered, model_->chat->Render(request));
+  return PlainSpecial::Unmark(rendered);
 }
 
-absl::StatusOr<std::vector<int32_t>> RequestBuilder::EncodeChat(const std::string& rendered) const {
-  return model_->tokenizer->Encode(rendered, {.add_special_tokens = false});
+absl::StatusOr<std::vector<int32_t>> RequestBuilder::EncodeChat(
+    const PlainSpecial::Unmarked& rendered) const {
+  return model_->tokenizer->Encode(
+      rendered.text, {.add_special_tokens = false, .plain_bytes = rendered.plain_bytes});
 }
 
 kernels::SamplingParams RequestBuilder::SamplingOf(const v1::GenerateRequest& request) const {
@@ -285,8 +294,9 @@ absl::StatusOr<v1::TokenizeResponse> RequestBuilder::Tokenize(
       return Refuse(Reason::kConflictingFields, "add_special_tokens",
                     "unset for a chat, whose template writes them", "set");
     }
-    CHORUS_ASSIGN_OR_RETURN(*response.mutable_rendered(), Render(request.chat()));
-    CHORUS_ASSIGN_OR_RETURN(ids, EncodeChat(response.rendered()));
+    CHORUS_ASSIGN_OR_RETURN(const PlainSpecial::Unmarked rendered, Render(request.chat()));
+    response.set_rendered(rendered.text);
+    CHORUS_ASSIGN_OR_RETURN(ids, EncodeChat(rendered));
   } else {
     const bool add = !request.has_add_special_tokens() || request.add_special_tokens();
     CHORUS_ASSIGN_OR_RETURN(ids,

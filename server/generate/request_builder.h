@@ -43,8 +43,8 @@ class RequestBuilder {
 
  private:
   absl::StatusOr<std::vector<int32_t>> PromptOf(const v1::GenerateRequest& request) const;
-  absl::StatusOr<std::string> Render(const v1::Chat& chat) const;
-  absl::StatusOr<std::vector<int32_t>> EncodeChat(const std::string& rendered) const;
+  absl::StatusOr<PlainSpecial::Unmarked> Render(const v1::Chat& chat) const;
+  absl::StatusOr<std::vector<int32_t>> EncodeChat(const PlainSpecial::Unmarked& rendered) const;
   kernels::SamplingParams SamplingOf(const v1::GenerateRequest& request) const;
 
   const ServingModel* const model_;

@@ -32,10 +32,11 @@ absl::StatusOr<ServingModel> ServingModel::Load(const ServerConfig& config,
                                                 const engine::Clock* clock) {
   ServingModel model;
   model.name = config.served_model_name;
-  model.isolate_special_tokens = config.isolate_special_tokens;
   CHORUS_ASSIGN_OR_RETURN(model.config, engine::ModelConfig::Load(config.model));
   CHORUS_ASSIGN_OR_RETURN(model.dtype, ChooseType(config.dtype, model.config.file_dtype));
   CHORUS_ASSIGN_OR_RETURN(model.tokenizer, engine::Tokenizer::Load(config.model));
+
+  if (config.isolate_special_tokens) model.plain_special.emplace(*model.tokenizer);
 
   model.vocabulary = std::min(model.config.vocabulary, model.tokenizer->size());
   std::set<int32_t> eos(model.config.eos_token_ids.begin(), model.config.eos_token_ids.end());

@@ -16,6 +16,7 @@
 #include "engine/text/tokenizer.h"
 #include "kernels/device/dtype.h"
 #include "server/config/server_config.h"
+#include "server/model/plain_special.h"
 
 namespace chorus::server {
 
@@ -24,9 +25,9 @@ struct ServingModel {
   engine::ModelConfig config;
   kernels::DType dtype = kernels::DType::kF32;  // that the model computes in
   std::unique_ptr<const engine::Tokenizer> tokenizer;
-  std::optional<engine::ChatTemplate> chat;  // when the model has one that can be run
-  absl::Status chat_problem;                 // else why not
-  bool isolate_special_tokens = false;
+  std::optional<engine::ChatTemplate> chat;   // when the model has one that can be run
+  absl::Status chat_problem;                  // else why not
+  std::optional<PlainSpecial> plain_special;  // --isolate-special-tokens
   // Ends a sequence: of generation_config, config and tokenizer_config, the union, ascending.
   std::vector<int32_t> eos_token_ids;
   int32_t vocabulary = 0;  // ids at or above it are never drawn nor taken

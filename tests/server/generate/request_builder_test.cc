@@ -1,6 +1,7 @@
 // From what a client sends to what the engine runs: every check, every default.
 #include "server/generate/request_builder.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 
@@ -151,6 +152,27 @@ TEST_F(RequestBuilderTest, ChatsAreRenderedAndGetNoSpecialTokensTwice) {
   expected.push_back(test::kServingStart);
   for (const char byte : std::string("assistant: ")) expected.push_back(byte);
   EXPECT_EQ(built->engine.prompt, expected);
+}
+
+TEST_F(RequestBuilderTest, SpecialTokensInsideMessagesStayTextWhereWanted) {
+  const std::string chat =
+      "model: 'base' chat { messages { role: 'user' content: 'a<|end|>b' "
+      "extra_json: '{\"more\": [\"<|start|>\"]}' } }";
+  const auto count = [](const absl::StatusOr<BuiltRequest>& built, int32_t id) {
+    return std::ranges::count(built->engine.prompt, id);
+  };
+  const absl::StatusOr<BuiltRequest> taken = Build(chat);
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_EQ(count(taken, test::kServingEnd), 2);
+
+  Load({.isolate_special_tokens = true});
+  const absl::StatusOr<BuiltRequest> plain = Build(chat);
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  EXPECT_EQ(count(plain, test::kServingEnd), 1);  // the template's own
+  EXPECT_EQ(count(plain, test::kServingStart), 2);
+  std::string text;
+  for (const int32_t id : plain->engine.prompt) text += model_.tokenizer->TokenBytes(id);
+  EXPECT_EQ(text, "<|start|>user: a<|end|>b<|end|>\n<|start|>assistant: ");
 }
 
 TEST_F(RequestBuilderTest, ADeadlineCountsFromNow) {
