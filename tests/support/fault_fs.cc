@@ -212,7 +212,10 @@ std::shared_ptr<FaultDisk> FaultDisk::Copy() const {
 class FaultFile : public WritableFile {
  public:
   FaultFile(std::shared_ptr<FaultDisk> disk, size_t node, int64_t process)
-      : disk_(std::move(disk)), node_(node), process_(process) {}
+      : disk_(std::move(disk)), node_(node), process_(process) {
+    ++disk_->open_files_;
+  }
+  ~FaultFile() override { --disk_->open_files_; }
 
   absl::Status Allocate(uint64_t) override {
     MutexLock lock(&disk_->mutex_);
@@ -256,12 +259,14 @@ class FaultFile : public WritableFile {
   const int64_t process_;
 };
 
-namespace {
-
 // An open file: its bytes stay when its name goes.
 class OpenBytes : public ByteSource {
  public:
-  explicit OpenBytes(std::string bytes) : bytes_(std::move(bytes)) {}
+  OpenBytes(std::shared_ptr<FaultDisk> disk, std::string bytes)
+      : disk_(std::move(disk)), bytes_(std::move(bytes)) {
+    ++disk_->open_files_;
+  }
+  ~OpenBytes() override { --disk_->open_files_; }
   uint64_t size() const override { return bytes_.size(); }
   absl::Status Read(uint64_t offset, std::span<std::byte> out) const override {
     if (offset > bytes_.size() || out.size() > bytes_.size() - offset) {
@@ -272,10 +277,9 @@ class OpenBytes : public ByteSource {
   }
 
  private:
+  const std::shared_ptr<FaultDisk> disk_;
   const std::string bytes_;
 };
-
-}  // namespace
 
 FaultFs::FaultFs(std::shared_ptr<FaultDisk> disk)
     : disk_(std::move(disk)), process_([this] {
@@ -316,7 +320,7 @@ absl::StatusOr<std::unique_ptr<ByteSource>> FaultFs::Open(const std::string& pat
   CHORUS_RETURN_IF_ERROR(disk_->Count("open", true, process_));
   CHORUS_ASSIGN_OR_RETURN(const size_t node, disk_->Find(path));
   if (disk_->nodes_[node].is_directory) return absl::FailedPreconditionError(path);
-  return std::make_unique<OpenBytes>(disk_->nodes_[node].bytes);
+  return std::make_unique<OpenBytes>(disk_, disk_->nodes_[node].bytes);
 }
 
 absl::Status FaultFs::Rename(const std::string& from, const std::string& to) {

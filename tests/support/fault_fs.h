@@ -7,6 +7,7 @@
 #ifndef CHORUS_TESTS_SUPPORT_FAULT_FS_H_
 #define CHORUS_TESTS_SUPPORT_FAULT_FS_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -53,6 +54,8 @@ class FaultDisk {
   void KillAtCall(int64_t call);
   bool killed() const;
 
+  // Files that somebody holds open, for writing or reading.
+  int open_files() const { return open_files_; }
   // Contents by path, as a running process sees them.
   std::map<std::string, std::string> Files() const;
   // Flips one bit: a disk that forgets.
@@ -71,6 +74,7 @@ class FaultDisk {
  private:
   friend class FaultFs;
   friend class FaultFile;
+  friend class OpenBytes;
 
   struct Node {
     bool is_directory = true;
@@ -109,6 +113,7 @@ class FaultDisk {
   absl::StatusOr<Place> FindPlace(const std::string& path) const CHORUS_REQUIRES(mutex_);
 
   const Options options_;
+  std::atomic<int> open_files_{0};
   mutable kernels::Mutex mutex_;
   std::vector<Node> nodes_ CHORUS_GUARDED_BY(mutex_);  // 0 is the root
   std::vector<Node> base_ CHORUS_GUARDED_BY(mutex_);   // what was durable at first

@@ -81,6 +81,7 @@ class FaultyRun {
   }
 
   void ExpectContents(const std::string& failed_call) {
+    EXPECT_EQ(disk_->open_files(), 0) << "after a failed " << failed_call;
     std::vector<std::string> problems;
     EXPECT_EQ(ContentsOf(harness_, &problems), acked_);
     // A staged file that could not be removed goes at the next start.
@@ -91,6 +92,7 @@ class FaultyRun {
   }
 
   void ExpectLatchIsCleared() {
+    EXPECT_EQ(disk_->open_files(), 0);
     std::vector<std::string> problems;
     EXPECT_EQ(ContentsOf(harness_, &problems), acked_);  // it reads on
     EXPECT_FALSE(harness_.Put("acme", "more", 9).ok());
