@@ -13,18 +13,19 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateReactor::Start(
     const Front* front, grpc::CallbackServerContext* context, const grpc::ByteBuffer& request) {
   std::shared_ptr<GenerateReactor> reactor(new GenerateReactor(front, context));
   reactor->self_ = reactor;
-  front->tasks->Post([reactor, request] { reactor->Begin(request); });
+  front->tasks->Post([reactor, request] { reactor->Begin(reactor, request); });
   return reactor.get();
 }
 
-void GenerateReactor::Begin(const grpc::ByteBuffer& bytes) {
+void GenerateReactor::Begin(const std::shared_ptr<GenerateReactor>& self,
+                            const grpc::ByteBuffer& bytes) {
   v1::GenerateRequest request;
   absl::Status status = ParseMessage(bytes, &request);
   if (status.ok()) {
     absl::StatusOr<BuiltRequest> built = front_->builder->Build(request, front_->PrincipalOf());
     status = built.status();
     if (status.ok()) {
-      status = front_->generations->Begin(*std::move(built), arrival_, self_).status();
+      status = front_->generations->Begin(*std::move(built), arrival_, self).status();
     }
   }
   if (!status.ok()) {

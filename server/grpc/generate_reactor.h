@@ -35,7 +35,8 @@ class GenerateReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
   GenerateReactor(const Front* front, grpc::CallbackServerContext* context)
       : front_(front), context_(context), arrival_(front->clock->Now()) {}
 
-  void Begin(const grpc::ByteBuffer& request);
+  // `self` is this: the client may leave meanwhile, and OnDone lets go of self_.
+  void Begin(const std::shared_ptr<GenerateReactor>& self, const grpc::ByteBuffer& request);
   void ClientGone();
 
   const Front* const front_;
