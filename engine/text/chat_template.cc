@@ -10,13 +10,6 @@
 namespace chorus::engine {
 namespace {
 
-// Front-end threads render, many at once, each within these.
-constexpr jinja::Limits kLimits = {
-    .max_steps = 5'000'000,
-    .max_output_bytes = int64_t{16} << 20,
-    .max_created_bytes = int64_t{256} << 20,
-};
-
 // What a template says goes back in gRPC trailers, which are small.
 constexpr size_t kMaxSaid = 1000;
 
@@ -108,7 +101,7 @@ absl::StatusOr<ChatTemplate> ChatTemplate::Load(const std::string& model_dir,
   for (const auto& [source, parsed] :
        {std::pair(&files->plain, &loaded.plain_), std::pair(&files->tool_use, &loaded.tool_use_)}) {
     if (!source->has_value()) continue;
-    absl::StatusOr<jinja::Template> program = jinja::Template::Parse((*source)->text, kLimits);
+    absl::StatusOr<jinja::Template> program = jinja::Template::Parse((*source)->text);
     if (!program.ok()) {
       return AtPlace(program.status(), broken, Reason::kChatUnavailable, (*source)->place);
     }

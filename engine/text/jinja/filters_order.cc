@@ -135,7 +135,7 @@ Result Extreme(Runtime& runtime, const Value& self, const Arguments& arguments) 
 
 constexpr NamedFunction kFilters[] = {
     {"dictsort", DictSort},  {"groupby", GroupBy}, {"max", Extreme<true>},
-    {"min", Extreme<false>}, {"sort", Sort},       {"unique", Unique},
+    {"min", Extreme<false>}, {"sort", Sort},       {"unique", Generator<Unique>},
 };
 
 }  // namespace

@@ -1,7 +1,5 @@
 // map, select, reject, selectattr, rejectattr. As in jinja2 they are generators: nothing happens
 // before somebody reads them, and they can be read once.
-#include <algorithm>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,13 +14,6 @@ namespace chorus::jinja {
 namespace {
 
 using Result = absl::StatusOr<Value>;
-
-int DepthOf(const Value& source, const Arguments& arguments) {
-  int depth = source.depth();
-  for (const Value& value : arguments.positional) depth = std::max(depth, value.depth());
-  for (const auto& [name, value] : arguments.keyword) depth = std::max(depth, value.depth());
-  return depth;
-}
 
 // What is done with each item: a filter with its arguments, or an attribute looked up.
 struct Mapping {
@@ -53,26 +44,19 @@ absl::StatusOr<Mapping> MakeMapping(const Arguments& arguments) {
 
 Result Map(Runtime& runtime, const Value& self, const Arguments& arguments) {
   if (!Truth(self)) return MakeIterator(runtime, std::vector<Value>());
-  // The arguments are looked at when the first item is asked for.
-  auto mapping = std::make_shared<std::pair<bool, Mapping>>(false, Mapping());
-  const auto next = [source = self, iterator = Value(), arguments, mapping](
-                        Runtime& r, Value* item) mutable -> absl::StatusOr<bool> {
-    if (!std::exchange(mapping->first, true)) {
-      CHORUS_ASSIGN_OR_RETURN(mapping->second, MakeMapping(arguments));
-      CHORUS_ASSIGN_OR_RETURN(iterator, MakeIterator(r, source));
-    }
-    if (iterator.missing()) return false;
-    CHORUS_ASSIGN_OR_RETURN(const bool some, Next(r, iterator, item));
+  CHORUS_ASSIGN_OR_RETURN(const Mapping mapping, MakeMapping(arguments));
+  CHORUS_ASSIGN_OR_RETURN(const Value source, MakeIterator(runtime, self));
+  const auto next = [source, mapping](Runtime& r, Value* item) -> absl::StatusOr<bool> {
+    CHORUS_ASSIGN_OR_RETURN(const bool some, Next(r, source, item));
     if (!some) return false;
-    const Mapping& map = mapping->second;
-    if (map.filter != nullptr) {
-      CHORUS_ASSIGN_OR_RETURN(*item, map.filter(r, *item, map.arguments));
+    if (mapping.filter != nullptr) {
+      CHORUS_ASSIGN_OR_RETURN(*item, mapping.filter(r, *item, mapping.arguments));
     } else {
-      CHORUS_ASSIGN_OR_RETURN(*item, map.path.Get(r, *item, map.otherwise));
+      CHORUS_ASSIGN_OR_RETURN(*item, mapping.path.Get(r, *item, mapping.otherwise));
     }
     return true;
   };
-  return runtime.Iterator(next, DepthOf(self, arguments));
+  return runtime.Iterator(next, source.depth());
 }
 
 // What an item is asked: a test with its arguments, or whether it is true; of the item or a part of
@@ -111,30 +95,25 @@ absl::StatusOr<Question> MakeQuestion(const Arguments& arguments, bool of_attrib
 template <bool wanted, bool of_attribute>
 Result Select(Runtime& runtime, const Value& self, const Arguments& arguments) {
   if (!Truth(self)) return MakeIterator(runtime, std::vector<Value>());
-  auto question = std::make_shared<std::pair<bool, Question>>(false, Question());
-  const auto next = [source = self, iterator = Value(), arguments, question](
-                        Runtime& r, Value* item) mutable -> absl::StatusOr<bool> {
-    if (!std::exchange(question->first, true)) {
-      CHORUS_ASSIGN_OR_RETURN(question->second, MakeQuestion(arguments, of_attribute));
-      CHORUS_ASSIGN_OR_RETURN(iterator, MakeIterator(r, source));
-    }
-    if (iterator.missing()) return false;
+  CHORUS_ASSIGN_OR_RETURN(const Question question, MakeQuestion(arguments, of_attribute));
+  CHORUS_ASSIGN_OR_RETURN(const Value source, MakeIterator(runtime, self));
+  const auto next = [source, question](Runtime& r, Value* item) -> absl::StatusOr<bool> {
     while (true) {
-      CHORUS_ASSIGN_OR_RETURN(const bool some, Next(r, iterator, item));
+      CHORUS_ASSIGN_OR_RETURN(const bool some, Next(r, source, item));
       if (!some) return false;
-      CHORUS_ASSIGN_OR_RETURN(const bool answer, question->second.Ask(r, *item));
+      CHORUS_ASSIGN_OR_RETURN(const bool answer, question.Ask(r, *item));
       if (answer == wanted) return true;
     }
   };
-  return runtime.Iterator(next, DepthOf(self, arguments));
+  return runtime.Iterator(next, source.depth());
 }
 
 constexpr NamedFunction kFilters[] = {
-    {"map", Map},
-    {"reject", Select<false, false>},
-    {"rejectattr", Select<false, true>},
-    {"select", Select<true, false>},
-    {"selectattr", Select<true, true>},
+    {"map", Generator<Map>},
+    {"reject", Generator<Select<false, false>>},
+    {"rejectattr", Generator<Select<false, true>>},
+    {"select", Generator<Select<true, false>>},
+    {"selectattr", Generator<Select<true, true>>},
 };
 
 }  // namespace

@@ -139,9 +139,9 @@ Result Attr(Runtime& runtime, const Value& self, const Arguments& arguments) {
 }
 
 constexpr NamedFunction kFilters[] = {
-    {"attr", Attr},       {"batch", Batch},       {"d", Default}, {"default", Default},
-    {"first", First},     {"items", Items},       {"last", Last}, {"list", ListFilter},
-    {"reverse", Reverse}, {"slice", SliceFilter},
+    {"attr", Attr},       {"batch", Generator<Batch>},       {"d", Default}, {"default", Default},
+    {"first", First},     {"items", Generator<Items>},       {"last", Last}, {"list", ListFilter},
+    {"reverse", Reverse}, {"slice", Generator<SliceFilter>},
 };
 
 }  // namespace

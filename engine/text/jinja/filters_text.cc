@@ -141,7 +141,6 @@ Result Indent(Runtime& runtime, const Value& self, const Arguments& arguments) {
 Result Truncate(Runtime& runtime, const Value& self, const Arguments& arguments) {
   CHORUS_ASSIGN_OR_RETURN(const auto args,
                           Bind(arguments, "truncate", {"length", "killwords", "end", "leeway"}, 0));
-  CHORUS_ASSIGN_OR_RETURN(const std::string_view text, AsString(self, "truncate: the subject"));
   CHORUS_ASSIGN_OR_RETURN(const int64_t length, IntOr(args[0], 255, "truncate: length"));
   std::string_view end = "...";
   if (!args[2].missing()) {
@@ -153,7 +152,9 @@ Result Truncate(Runtime& runtime, const Value& self, const Arguments& arguments)
   const int64_t kept = length - CodePointCount(end);
   if (kept < 0) return TypeError("truncate: length is shorter than the end mark");
   if (leeway < 0) return TypeError("truncate: leeway must not be negative");
-  if (self.string().length <= length || self.string().length - leeway <= length) return self;
+  CHORUS_ASSIGN_OR_RETURN(const int64_t given, Length(self));
+  if (given <= length || given - leeway <= length) return self;  // whatever it is
+  CHORUS_ASSIGN_OR_RETURN(const std::string_view text, AsString(self, "truncate: the subject"));
   std::string_view cut = text.substr(0, ByteOffset(text, kept));
   if (!TruthOr(args[1], false)) cut = SplitBy(cut, " ", 1, /*from_right=*/true).front();
   return runtime.String(Cat(cut, end), self.string().markup);

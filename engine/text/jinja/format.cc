@@ -34,7 +34,10 @@ class PercentFormatter {
       CHORUS_RETURN_IF_ERROR(Conversion());
     }
     const size_t given = argument_.is(Kind::kTuple) ? argument_.items().size() : 1;
-    if (used_ < given && !argument_.is(Kind::kDict) && !argument_.is(Kind::kList)) {
+    // What has items by key counts as a mapping, which may hold more than is asked for.
+    const bool mapping = argument_.is(Kind::kDict) || argument_.is(Kind::kList) ||
+                         argument_.is(Kind::kRange) || argument_.is_undefined();
+    if (used_ < given && !mapping) {
       return TypeError("not all arguments converted during string formatting");
     }
     return runtime_.String(std::move(out_), markup_);

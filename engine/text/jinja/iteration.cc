@@ -1,5 +1,6 @@
 #include "engine/text/jinja/iteration.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -114,6 +115,21 @@ absl::StatusOr<Value> MakeIterator(Runtime& runtime, const Value& value) {
 absl::StatusOr<Value> MakeIterator(Runtime& runtime, std::vector<Value> items) {
   CHORUS_ASSIGN_OR_RETURN(const Value list, runtime.List(std::move(items)));
   return MakeIterator(runtime, list);
+}
+
+absl::StatusOr<Value> MakeGenerator(Runtime& runtime, NativeFunction filter, const Value& subject,
+                                    const Arguments& arguments) {
+  int depth = subject.depth();
+  for (const Value& value : arguments.positional) depth = std::max(depth, value.depth());
+  for (const auto& [name, value] : arguments.keyword) depth = std::max(depth, value.depth());
+  const auto next = [filter, subject, arguments, items = Value()](
+                        Runtime& r, Value* item) mutable -> absl::StatusOr<bool> {
+    if (items.missing()) {
+      CHORUS_ASSIGN_OR_RETURN(items, filter(r, subject, arguments));
+    }
+    return Next(r, items, item);
+  };
+  return runtime.Iterator(next, depth);
 }
 
 absl::StatusOr<bool> Next(Runtime& runtime, const Value& iterator, Value* item) {

@@ -23,6 +23,15 @@ absl::StatusOr<std::vector<Value>> ToVector(Runtime& runtime, const Value& value
 absl::StatusOr<Value> MakeIterator(Runtime& runtime, const Value& value);
 // An iterator over a list of our own.
 absl::StatusOr<Value> MakeIterator(Runtime& runtime, std::vector<Value> items);
+// The generator that jinja2 makes of `filter`: nothing happens, and nothing is refused, before its
+// first item is asked for. `filter` gives an iterator.
+absl::StatusOr<Value> MakeGenerator(Runtime& runtime, NativeFunction filter, const Value& subject,
+                                    const Arguments& arguments);
+template <NativeFunction filter>
+absl::StatusOr<Value> Generator(Runtime& runtime, const Value& subject,
+                                const Arguments& arguments) {
+  return MakeGenerator(runtime, filter, subject, arguments);
+}
 // next(iterator). REQUIRES: a kIterator.
 absl::StatusOr<bool> Next(Runtime& runtime, const Value& iterator, Value* item);
 

@@ -28,12 +28,12 @@ struct Program;
 
 struct Limits {
   int64_t max_source_bytes = int64_t{4} << 20;
-  int max_parse_depth = 200;       // nested expressions and blocks
-  int max_call_depth = 1000;       // nested evaluations, macro calls included
-  int max_value_depth = 200;       // lists in lists
-  int64_t max_steps = 20'000'000;  // expressions evaluated, items visited
-  int64_t max_output_bytes = int64_t{64} << 20;
-  int64_t max_created_bytes = int64_t{1} << 30;  // of all strings and lists one rendering makes
+  int max_parse_depth = 200;      // nested expressions and blocks
+  int max_call_depth = 1000;      // nested evaluations, macro calls included
+  int max_value_depth = 200;      // lists in lists
+  int64_t max_steps = 5'000'000;  // expressions evaluated, items visited
+  int64_t max_output_bytes = int64_t{16} << 20;
+  int64_t max_created_bytes = int64_t{256} << 20;  // of all strings and lists one rendering makes
 };
 
 // A parsed template. Immutable, cheap to copy; all methods may be called from many threads at once.

@@ -43,6 +43,22 @@ CLOCK = {
     },
 }
 TOOLS = [WEATHER, CLOCK]
+# Some templates recurse for ever, with transformers too, over the types above; these they can do.
+SHORT = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Looks up the weather.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "place": {"type": "string", "description": "Town, country"},
+                "days": {"type": "integer", "description": "How many"},
+            },
+            "required": ["place"],
+        },
+    },
+}
 
 
 def call(name, arguments, identity="a1B2c3D4e"):
@@ -94,6 +110,9 @@ CONVERSATIONS = dict(
         conversation("tools offered", [ASK], TOOLS),
         conversation("tools offered with system", [SYSTEM, ASK, ANSWER, AGAIN], TOOLS),
         conversation("one tool", [SYSTEM, ASK], [WEATHER]),
+        conversation("a short tool", [SYSTEM, ASK], [SHORT]),
+        conversation("a short tool called", [ASK, calling(OSLO), result("Rain"), ANSWER, AGAIN], [SHORT]),
+        conversation("a short tool, calls open", [ASK, calling(OSLO_TEXT)], [SHORT], False),
         conversation("no tools in the list", [SYSTEM, ASK], []),
         conversation("tool called", [SYSTEM, ASK, calling(OSLO), result("Rain, 7 °C")], TOOLS),
         conversation("tool called with text arguments", [ASK, calling(OSLO_TEXT), result("Rain")], TOOLS),
