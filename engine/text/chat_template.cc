@@ -111,15 +111,17 @@ absl::StatusOr<ChatTemplate> ChatTemplate::Load(const std::string& model_dir,
 }
 
 absl::StatusOr<jinja::Json> ChatTemplate::Context(const Request& request) const {
-  jinja::Json context = tokens_;
-  context["documents"] = nullptr;
-  for (const auto& [name, value] : request.arguments.items()) {
-    if (name == "messages" || name == "tools" || name == "add_generation_prompt") {
-      return Refuse(Reason::kConflictingFields, StrCat("chat: template argument ", Quoted(name)),
-                    "a name without a field of its own", "");
-    }
-    context[name] = value;
+  // The arguments first: there may be many, and each name that is set afterwards is searched for.
+  jinja::Json context = request.arguments;
+  for (const char* name : {"messages", "tools", "add_generation_prompt"}) {
+    if (!context.contains(name)) continue;
+    return Refuse(Reason::kConflictingFields, StrCat("chat: template argument ", Quoted(name)),
+                  "a name without a field of its own", "");
   }
+  for (const auto& [name, value] : tokens_.items()) {
+    if (!context.contains(name)) context[name] = value;
+  }
+  if (!context.contains("documents")) context["documents"] = nullptr;
   context["messages"] = request.messages;
   context["tools"] = request.tools.value_or(nullptr);
   context["add_generation_prompt"] = request.add_generation_prompt;

@@ -116,7 +116,11 @@ absl::StatusOr<jinja::Json> MessageOf(const v1::ChatMessage& message, std::strin
       return Refuse(Reason::kConflictingFields, std::string(place),
                     "fields that the message has none of", Quoted(key));
     }
-    object[key] = value;
+    if (key == "content") {
+      object[key] = value;
+    } else {  // no key stands twice; a search for each of many would take long
+      object.get_ptr<jinja::Json::object_t*>()->emplace_back(key, value);
+    }
   }
   return object;
 }

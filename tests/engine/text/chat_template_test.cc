@@ -3,6 +3,7 @@
 #include "engine/text/chat_template.h"
 
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 
@@ -177,6 +178,19 @@ TEST_F(ChatTemplateTest, ArgumentsAreVariables) {
   request.arguments = {{"enable_thinking", false}, {"bos_token", "<B>"}, {"documents", {1, 2}}};
   request.add_generation_prompt = false;
   EXPECT_EQ(Rendered(request), "<B>False2False");
+}
+
+// Searching for each of them among all before it takes many times longer.
+TEST_F(ChatTemplateTest, ManyArgumentsTakeNoTime) {
+  Write("chat_template.jinja", "{{ a98999 }}");
+  const auto loaded = Load();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  ChatTemplate::Request request = Hello();
+  auto* const arguments = request.arguments.get_ptr<Json::object_t*>();
+  for (int i = 0; i < 99'000; ++i) arguments->emplace_back(absl::StrCat("a", i), i);
+  const std::clock_t begin = std::clock();
+  EXPECT_EQ(Text(*loaded, request), "98999");
+  EXPECT_LT(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC, 3.0);
 }
 
 TEST_F(ChatTemplateTest, ArgumentsMayNotReplaceFields) {
