@@ -17,19 +17,23 @@ bool StringTrie::Add(std::string_view key, int32_t value) {
   return true;
 }
 
+std::optional<StringTrie::Match> StringTrie::LongestAt(std::string_view text, size_t begin) const {
+  if (empty() || !starts_[static_cast<unsigned char>(text[begin])]) return std::nullopt;
+  std::optional<Match> longest;
+  size_t node = 0;
+  for (size_t at = begin; at < text.size(); ++at) {
+    const auto edge = edges_.find(Edge(node, text[at]));
+    if (edge == edges_.end()) break;
+    node = edge->second;
+    if (nodes_[node].value >= 0) longest = Match{begin, at + 1, nodes_[node].value};
+  }
+  return longest;
+}
+
 std::optional<StringTrie::Match> StringTrie::Find(std::string_view text, size_t from) const {
   if (empty()) return std::nullopt;
   for (size_t begin = from; begin < text.size(); ++begin) {
-    if (!starts_[static_cast<unsigned char>(text[begin])]) continue;
-    std::optional<Match> longest;
-    size_t node = 0;
-    for (size_t at = begin; at < text.size(); ++at) {
-      const auto edge = edges_.find(Edge(node, text[at]));
-      if (edge == edges_.end()) break;
-      node = edge->second;
-      if (nodes_[node].value >= 0) longest = Match{begin, at + 1, nodes_[node].value};
-    }
-    if (longest.has_value()) return longest;
+    if (const std::optional<Match> longest = LongestAt(text, begin)) return longest;
   }
   return std::nullopt;
 }

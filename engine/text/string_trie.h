@@ -23,6 +23,8 @@ class StringTrie {
   bool empty() const { return nodes_.size() == 1; }
   // False when `key` is empty or already there.
   bool Add(std::string_view key, int32_t value);
+  // The longest key that begins at `begin`.
+  std::optional<Match> LongestAt(std::string_view text, size_t begin) const;
   // The longest key at the leftmost place from `from` on where any key matches.
   std::optional<Match> Find(std::string_view text, size_t from) const;
 

@@ -4,6 +4,7 @@
 
 #include "engine/text/file_bytes.h"
 #include "engine/text/json_tokenizer.h"
+#include "engine/text/sentencepiece_tokenizer.h"
 #include "engine/text/str_cat.h"
 #include "kernels/status_macros.h"
 
@@ -19,11 +20,22 @@ absl::Status WithPath(const absl::Status& status, const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Load(const std::string& model_dir) {
-  CHORUS_ASSIGN_OR_RETURN(const TokenizerConfig config, TokenizerConfig::Read(model_dir));
-  const std::string path = StrCat(model_dir, "/tokenizer.json");
+  CHORUS_ASSIGN_OR_RETURN(TokenizerConfig config, TokenizerConfig::Read(model_dir));
+  std::string path = StrCat(model_dir, "/tokenizer.json");
   absl::StatusOr<std::string> bytes = ReadFileBytes(path, kMaxFileBytes);
+  const bool is_json = bytes.ok();
+  if (absl::IsNotFound(bytes.status())) {
+    path = StrCat(model_dir, "/tokenizer.model");
+    bytes = ReadFileBytes(path, kMaxFileBytes);
+    if (absl::IsNotFound(bytes.status())) {
+      return absl::NotFoundError(StrCat(model_dir, ": has no tokenizer.json or tokenizer.model"));
+    }
+    CHORUS_RETURN_IF_ERROR(config.ReadOldAddedTokens(model_dir));
+  }
   if (!bytes.ok()) return bytes.status();
-  absl::StatusOr<std::unique_ptr<Tokenizer>> tokenizer = JsonTokenizer::FromBytes(*bytes, config);
+  absl::StatusOr<std::unique_ptr<Tokenizer>> tokenizer =
+      is_json ? JsonTokenizer::FromBytes(*bytes, config)
+              : SentencePieceTokenizer::FromBytes(*bytes, config);
   if (!tokenizer.ok()) return WithPath(tokenizer.status(), path);
   return tokenizer;
 }

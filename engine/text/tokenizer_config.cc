@@ -59,6 +59,7 @@ absl::Status ReadAddedTokens(const Json& json, const std::string& file, Tokenize
     CHORUS_ASSIGN_OR_RETURN(token.special, BoolField(entry, "special", owner, false));
     CHORUS_ASSIGN_OR_RETURN(token.strip_left, BoolField(entry, "lstrip", owner, false));
     CHORUS_ASSIGN_OR_RETURN(token.strip_right, BoolField(entry, "rstrip", owner, false));
+    CHORUS_ASSIGN_OR_RETURN(token.single_word, BoolField(entry, "single_word", owner, false));
     config->added_tokens.push_back(std::move(token));
   }
   std::sort(config->added_tokens.begin(), config->added_tokens.end(),
@@ -92,10 +93,33 @@ absl::StatusOr<TokenizerConfig> TokenizerConfig::Read(const std::string& model_d
   CHORUS_ASSIGN_OR_RETURN(config.add_bos, OptionalBool(json, "add_bos_token", file));
   CHORUS_ASSIGN_OR_RETURN(config.add_eos, OptionalBool(json, "add_eos_token", file));
   CHORUS_ASSIGN_OR_RETURN(config.legacy, BoolField(json, "legacy", file, true));
+  CHORUS_ASSIGN_OR_RETURN(config.add_prefix_space, BoolField(json, "add_prefix_space", file, true));
+  if (FindField(json, "tokenizer_class") != nullptr) {
+    CHORUS_ASSIGN_OR_RETURN(config.tokenizer_class, StringField(json, "tokenizer_class", file));
+  }
   const std::string map_file = "special_tokens_map.json";
   CHORUS_ASSIGN_OR_RETURN(const Json map, ReadObject(model_dir, map_file));
   CHORUS_RETURN_IF_ERROR(ReadSpecialTokens(map, map_file, &config));
   return config;
+}
+
+absl::Status TokenizerConfig::ReadOldAddedTokens(const std::string& model_dir) {
+  if (!added_tokens.empty()) return absl::OkStatus();
+  const std::string file = "added_tokens.json";
+  CHORUS_ASSIGN_OR_RETURN(const Json json, ReadObject(model_dir, file));
+  for (const auto& [content, id] : json.items()) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX) {
+      return absl::InvalidArgumentError(
+          StrCat(file, ": the id of \"", content, "\" is ", id.dump(), ", want a token id"));
+    }
+    const bool special = content == bos || content == eos || content == unk || content == pad ||
+                         std::find(additional_special.begin(), additional_special.end(), content) !=
+                             additional_special.end();
+    added_tokens.push_back({id.get<int32_t>(), content, special, false, false, false});
+  }
+  std::sort(added_tokens.begin(), added_tokens.end(),
+            [](const auto& a, const auto& b) { return a.id < b.id; });
+  return absl::OkStatus();
 }
 
 }  // namespace chorus::engine

@@ -75,6 +75,8 @@ std::string ShortDigest(const std::string& bytes) {
 }
 
 json Variants() { return json::parse(ReadText(DataDir() + "variants.json")); }
+// name -> the folder of a tokenizer.model and a tokenizer_config.json
+json SentencePieces() { return json::parse(ReadText(DataDir() + "sentencepiece.json")); }
 
 std::string SmolLm2Dir() {
   const char* const dir = std::getenv("CHORUS_SMOLLM2");
@@ -85,8 +87,9 @@ std::string SmolLm2Dir() {
 
 std::vector<std::string> GoldenTokenizers() {
   std::vector<std::string> names = {"llama3", "qwen2", "llama2"};
-  const json variants = Variants();
-  for (const auto& [name, variant] : variants.items()) names.push_back(name);
+  for (const json& more : {Variants(), SentencePieces()}) {
+    for (const auto& [name, entry] : more.items()) names.push_back(name);
+  }
   return names;
 }
 
@@ -100,10 +103,20 @@ std::string GoldenTokenizerJson(const std::string& name) {
   return tokenizer.dump();
 }
 
+std::string GoldenSentencePiece(const std::string& model) {
+  return ReadText(DataDir() + model + "/tokenizer.model");
+}
+
 absl::StatusOr<std::unique_ptr<engine::Tokenizer>> LoadGoldenTokenizer(const std::string& name) {
   if (name == "smollm2") return engine::Tokenizer::Load(SmolLm2Dir());
   const TempDir dir;
-  WriteFile(dir.path() + "/tokenizer.json", GoldenTokenizerJson(name));
+  const json sentencepieces = SentencePieces();
+  if (const auto found = sentencepieces.find(name); found != sentencepieces.end()) {
+    WriteFile(dir.path() + "/tokenizer.model", GoldenSentencePiece(found->at("model")));
+    WriteFile(dir.path() + "/tokenizer_config.json", found->at("config").dump());
+  } else {
+    WriteFile(dir.path() + "/tokenizer.json", GoldenTokenizerJson(name));
+  }
   return engine::Tokenizer::Load(dir.path());
 }
 

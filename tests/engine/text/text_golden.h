@@ -18,12 +18,15 @@ struct TextDigest {
   std::string ids, texts;
 };
 
-// The tokenizers that lie in tests/golden/text/data: three whole ones, and variants of them.
+// The tokenizers that lie in tests/golden/text/data: three of a tokenizer.json, variants of these,
+// and some of a tokenizer.model.
 std::vector<std::string> GoldenTokenizers();
 // One of them, or "smollm2": the demonstration model's, NotFound where that is not there.
 absl::StatusOr<std::unique_ptr<engine::Tokenizer>> LoadGoldenTokenizer(const std::string& name);
-// The tokenizer.json of one of GoldenTokenizers().
+// The tokenizer.json of one that has it.
 std::string GoldenTokenizerJson(const std::string& name);
+// The bytes of a tokenizer.model: "llama2" or "rules".
+std::string GoldenSentencePiece(const std::string& model);
 
 // The lines of the corpus, then the code points of the planes that are in use.
 std::vector<std::string> GoldenTexts();

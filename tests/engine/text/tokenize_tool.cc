@@ -3,13 +3,13 @@
 //   chorus_tokenize DIR          DIR holds tokenizer.json or tokenizer.model
 //   chorus_tokenize DIR --time   the whole input is one text; prints MB/s
 //
-//   request := kind:'E' size:u32 bytes          answer := status:u8 [ids ids ids] text text
-//            | kind:'D' count:u32 id:i32{count} ids    := count:u32 id:i32{count}
-//                                               text   := size:u32 bytes
+//   request := kind:'E' size:u32 bytes          answer := status:u8 [ids [ids ids]] [text text]
+//            | kind:'P' size:u32 bytes          ids    := count:u32 id:i32{count}
+//            | kind:'D' count:u32 id:i32{count} text   := size:u32 bytes
 //
 // An answer to 'E' has the ids without and with special tokens, those with isolated special
-// tokens, and both decodings of the second; an answer to 'D' only the decodings (without special
-// tokens, then with). Status 1, and nothing else, when encoding fails.
+// tokens, and both decodings of the second; one to 'P' only the first ids, one to 'D' only the
+// decodings (without special tokens, then with). Status 1, and nothing else, when encoding fails.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -71,7 +71,8 @@ void PutTexts(const Tokenizer& tokenizer, const std::vector<int32_t>& ids, std::
   }
 }
 
-void AnswerEncode(const Tokenizer& tokenizer, const std::string& text, std::string* out) {
+void AnswerEncode(const Tokenizer& tokenizer, const std::string& text, bool all_ways,
+                  std::string* out) {
   std::vector<int32_t> with_special;
   std::string answer(1, '\0');
   for (const EncodeOptions& options :
@@ -83,9 +84,10 @@ void AnswerEncode(const Tokenizer& tokenizer, const std::string& text, std::stri
       return;
     }
     PutIds(&answer, *ids);
+    if (!all_ways) break;
     if (!options.isolate_special_tokens) with_special = *ids;
   }
-  PutTexts(tokenizer, with_special, &answer);
+  if (all_ways) PutTexts(tokenizer, with_special, &answer);
   out->append(answer);
 }
 
@@ -93,10 +95,10 @@ void Serve(const Tokenizer& tokenizer) {
   std::string out;
   for (char kind; Read(&kind, 1);) {
     out.clear();
-    if (kind == 'E') {
+    if (kind == 'E' || kind == 'P') {
       std::string text(ReadSize(), '\0');
       CHORUS_CHECK(Read(text.data(), text.size()));
-      AnswerEncode(tokenizer, text, &out);
+      AnswerEncode(tokenizer, text, kind == 'E', &out);
     } else {
       std::vector<int32_t> ids(ReadSize());
       CHORUS_CHECK(kind == 'D' && Read(ids.data(), ids.size() * sizeof(int32_t)));

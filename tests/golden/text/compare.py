@@ -2,8 +2,9 @@
 
     python compare.py --tool build/release/bin/chorus_tokenize --count 1000000 [--smollm2 DIR] [name …]
 
-Prints each difference (up to a few) and, for each tokenizer, how much was compared. Exits 1 when
-anything differs. Run by hand, never in CI.
+Every string is encoded without special tokens; one batch of five also with special tokens and with
+isolated ones, and decoded in both ways. Prints each difference (up to a few) and, for each
+tokenizer, how much was compared. Exits 1 when anything differs. Run by hand, never in CI.
 """
 
 import argparse
@@ -84,6 +85,13 @@ class Ours:
         ids = tuple(array.array("i", self._list(4)).tolist() for _ in range(3 if encode else 0))
         return ids, tuple(self._list(1) for _ in range(2))
 
+    def plain(self) -> bytes:
+        """The ids of an answer to 'P' as they come, empty when it is a refusal."""
+        if self._exactly(1) != b"\0":
+            return b""
+        count = self._exactly(4)
+        return count + self._exactly(struct.unpack("<I", count)[0] * 4)
+
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
@@ -110,6 +118,14 @@ class Comparison:
             if got != answer:
                 self.report(text, answer, got)
 
+    def plain(self, texts: list[str]) -> None:
+        self.ours.ask([b"P" + packed(text.encode()) for text in texts])
+        encodings = self.theirs.plain.encode_batch_fast(texts, add_special_tokens=False)
+        for text, encoding in zip(texts, encodings):
+            got = self.ours.plain()
+            if got != packed_ids(encoding.ids):
+                self.report(text, encoding.ids, got and array.array("i", got[4:]).tolist())
+
     def ids(self, sequences: list[list[int]]) -> None:
         self.ours.ask([b"D" + packed_ids(ids) for ids in sequences])
         for ids, out in zip(sequences, self.theirs.decoded(sequences)):
@@ -133,7 +149,8 @@ def compare(name: str, tool: str, content: str, count: int, seed: int) -> int:
         (Path(folder) / "tokenizer.json").write_text(content, encoding="utf-8")
         comparison = Comparison(name, tool, folder, content)
         for done in range(0, count, BATCH):
-            comparison.texts([source.line() for _ in range(min(BATCH, count - done))])
+            lines = [source.line() for _ in range(min(BATCH, count - done))]
+            (comparison.plain if done // BATCH % 5 else comparison.texts)(lines)
         sequences = count // 10
         low = list(range(300)) + list(range(comparison.theirs.size - 12, comparison.theirs.size))
         for done in range(0, sequences, BATCH):

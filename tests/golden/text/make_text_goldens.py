@@ -3,7 +3,8 @@
     python make_text_goldens.py train             tokenizers and corpus anew
     python make_text_goldens.py [--smollm2 DIR]   the digests of what is there
 
-Run by hand, never in CI. Versions are pinned: tokenizers 0.23.3, sentencepiece 0.2.3.
+Run by hand, never in CI. Versions are pinned: tokenizers 0.23.3, sentencepiece 0.2.3. The digests
+of tokenizer.model files come from make_sentencepiece_goldens.py.
 
 digests/NAME.txt has one line for each line of corpus.txt, then one for each 4096 code points of the
 planes that are in use (plane_text), then one for each of some sequences of any ids (id_sequences):
@@ -48,6 +49,8 @@ def train() -> None:
         (DATA / name).mkdir(exist_ok=True)
         write_json(DATA / name / "tokenizer.json", content)
     (DATA / "llama2" / "tokenizer.model").write_bytes(model)
+    (DATA / "rules").mkdir(exist_ok=True)
+    (DATA / "rules" / "tokenizer.model").write_bytes(pipelines.rules_sentencepiece(readable))
     write_json(DATA / "variants.json", pipelines.variants(bases))
 
 
@@ -81,9 +84,12 @@ def digest(parts: list[bytes]) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()[:6]
 
 
-def digests(content: str) -> list[str]:
-    theirs = compare.HuggingFace(content)
-    texts = [*corpus.corpus(LINES), *map(plane_text, PLANES)]
+def digests(theirs) -> list[str]:
+    """`theirs` has what compare.HuggingFace has."""
+    lines = corpus.corpus(LINES)
+    written = "".join(corpus.escape(line) + "\n" for line in lines)
+    assert written == (DATA / "corpus.txt").read_text(encoding="utf-8"), "train anew"
+    texts = [*lines, *map(plane_text, PLANES)]
     sequences = id_sequences(theirs.size)
     ids = [*theirs.encoded(texts), *([[]] * len(sequences))]
     decoded = theirs.decoded([*(ways[1] for ways in ids[: len(texts)]), *sequences])
@@ -105,7 +111,7 @@ def main() -> int:
         return 0
     (DATA / "digests").mkdir(exist_ok=True)
     for name, content in compare.contents(arguments.smollm2).items():
-        lines = digests(content)
+        lines = digests(compare.HuggingFace(content))
         (DATA / "digests" / f"{name}.txt").write_text("".join(line + "\n" for line in lines))
         print(f"{name}: {len(lines)} lines", flush=True)
     return 0

@@ -6,8 +6,10 @@ normaliser, pre-tokeniser, decoder or set of added tokens: a JSON merge patch (R
 
 import io
 import json
+import tempfile
 
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 LLAMA3_WORDS = (
@@ -163,6 +165,41 @@ def llama2_sentencepiece(lines: list[str]) -> bytes:
         remove_extra_whitespaces=False,
         allow_whitespace_only_pieces=True,
     )
+
+
+# Normalisation of our own: what SentencePiece compiles into the map that its models carry.
+RULES = {
+    "ﬁ": "fi", "ﬂ": "fl", "ß": "ss", "æ": "ae", "\u00a0": " ", "\u3000": " ", "\t": " ", "\n": " ",
+    "\u200b": "", "\u00ad": "", "e\u0301": "é", "a\u0308": "ä", "n\u0303": "ñ", "…": "...", "①": "1",
+    "Å": "å", "－": "-", "ｶﾞ": "ガ", "㎏": "kg", "½": " 1/2 ", "😀": ":)", "👍🏿": "+1", "İ": "i̇",
+    **{chr(0xFF21 + i): chr(0x61 + i) for i in range(26)}, **{chr(0xFF10 + i): chr(0x30 + i) for i in range(10)},
+    **{chr(0x41 + i): chr(0x61 + i) for i in range(26)},
+}  # fmt: skip
+
+
+def rules_sentencepiece(lines: list[str]) -> bytes:
+    """Without byte fallback; with rules, user-defined and control pieces, and pieces out of use."""
+
+    def codes(text: str) -> str:
+        return " ".join(f"{ord(c):X}" for c in text)
+
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
+        rules.write("".join(f"{codes(a)}\t{codes(b)}\n" for a, b in sorted(RULES.items())))
+        rules.flush()
+        trained = train_sentencepiece(
+            lines,
+            1500,
+            model_type="bpe",
+            character_coverage=0.98,
+            normalization_rule_tsv=rules.name,
+            user_defined_symbols=["<sep>", "he", "▁the▁", "12"],
+            control_symbols=["<ctl>"],
+        )
+    proto = sentencepiece_model_pb2.ModelProto.FromString(trained)
+    for number, piece in enumerate(proto.pieces):
+        if piece.type == piece.NORMAL and len(piece.piece) > 1 and number % 9 == 0:
+            piece.type = piece.UNUSED
+    return proto.SerializeToString()
 
 
 def merges_of(vocabulary: dict[str, int]) -> list[list[str]]:
