@@ -6,12 +6,13 @@ import re
 import subprocess
 
 
-def _output(*command, cwd=None):
+def _output(*command, cwd=None, partial=False):
+    """What the command prints, or "" when it fails; with `partial` also what it printed then."""
     try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    except OSError:
         return ""
-    return done.stdout.strip()
+    return done.stdout.strip() if done.returncode == 0 or partial else ""
 
 
 def _cpuinfo(field):
@@ -71,9 +72,20 @@ def commit(root):
     return (name or "unknown") + ("+" if changed else "")
 
 
+# What the measured programs are linked with, by Debian's names.
+PACKAGES = ("libabsl-dev", "libbenchmark-dev", "libgrpc++-dev", "libhwy-dev", "libprotobuf-dev",
+            "libssl-dev", "prometheus-cpp-dev", "libprometheus-cpp-dev")
+
+
+def packages():
+    listed = _output("dpkg-query", "-W", "-f", "${Package} ${Version}\\n", *PACKAGES, partial=True)
+    return dict(line.split(" ", 1) for line in listed.splitlines() if not line.endswith(" "))
+
+
 def versions(compiler="c++"):
     return {
         "system": platform.platform(),
         "compiler": _output(compiler, "--version").partition("\n")[0],
         "python": platform.python_version(),
+        "packages": packages(),
     }
