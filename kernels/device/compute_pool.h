@@ -6,6 +6,7 @@
 #ifndef CHORUS_KERNELS_DEVICE_COMPUTE_POOL_H_
 #define CHORUS_KERNELS_DEVICE_COMPUTE_POOL_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -32,21 +33,18 @@ class ComputePool {
     RunErased([](const void* b, int worker) { (*static_cast<const Body*>(b))(worker); }, &body);
   }
 
-  // Splits [0, count) into one contiguous range per worker, multiples of `grain` but for the last,
-  // and calls body(begin, end, worker) for the non-empty ones.
+  // Splits [0, count) evenly into one contiguous range for as many workers as get at least `grain`
+  // of it (all of it for one, where it is less), and calls body(begin, end, worker) for each.
   template <class Body>
   void ParallelFor(int64_t count, int64_t grain, const Body& body) {
     if (count <= 0) return;
-    const int64_t grains = (count + grain - 1) / grain;
-    if (num_workers_ == 1 || grains == 1) {
+    const int64_t parts = std::clamp<int64_t>(count / grain, 1, num_workers_);
+    if (parts == 1) {
       body(int64_t{0}, count, 0);
       return;
     }
     Run([&](int worker) {
-      const int64_t begin = grains * worker / num_workers_ * grain;
-      int64_t end = grains * (worker + 1) / num_workers_ * grain;
-      if (end > count) end = count;
-      if (begin < end) body(begin, end, worker);
+      if (worker < parts) body(count * worker / parts, count * (worker + 1) / parts, worker);
     });
   }
 

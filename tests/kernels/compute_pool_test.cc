@@ -1,5 +1,6 @@
 #include "kernels/device/compute_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <vector>
@@ -50,18 +51,26 @@ TEST(ComputePoolTest, WaitsForSlowWorkers) {
   EXPECT_TRUE(done);
 }
 
-TEST(ComputePoolTest, ParallelForCoversTheRangeInGrains) {
+TEST(ComputePoolTest, ParallelForSharesTheRangeOutEvenlyButNeverLessThanAGrain) {
   for (const int workers : {1, 2, 3, 7}) {
     ComputePool pool(workers);
     for (const int64_t count : {0, 1, 5, 16, 33}) {
       for (const int64_t grain : {1, 4, 100}) {
         std::vector<int> seen(static_cast<size_t>(count), 0);
-        pool.ParallelFor(count, grain, [&](int64_t begin, int64_t end, int) {
-          EXPECT_EQ(begin % grain, 0);
-          EXPECT_LT(begin, end);
+        std::vector<int64_t> sizes(static_cast<size_t>(workers), 0);  // a worker writes its own
+        pool.ParallelFor(count, grain, [&](int64_t begin, int64_t end, int worker) {
           for (int64_t i = begin; i < end; ++i) ++seen[static_cast<size_t>(i)];
+          sizes[static_cast<size_t>(worker)] = end - begin;
         });
         EXPECT_EQ(seen, std::vector<int>(static_cast<size_t>(count), 1));
+        std::erase(sizes, 0);
+        if (count == 0) continue;
+        const auto [least, most] = std::minmax_element(sizes.begin(), sizes.end());
+        EXPECT_LE(*most - *least, 1) << count << " over " << workers;
+        EXPECT_GE(*least, std::min(count, grain));
+        // Nobody is left out who would have had enough.
+        const auto parts = static_cast<int64_t>(sizes.size());
+        EXPECT_TRUE(parts == workers || (parts + 1) * grain > count);
       }
     }
   }
