@@ -4,6 +4,7 @@
 #ifndef CHORUS_ENGINE_ADAPTERS_ADAPTER_VERSION_H_
 #define CHORUS_ENGINE_ADAPTERS_ADAPTER_VERSION_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,6 +26,11 @@ class AdapterVersion {
   const AdapterDigest& digest() const { return digest_; }
   const ImageLayout& layout() const { return layout_; }
 
+  // Deleted or replaced: who holds it may still use it, but nothing of it is kept for later. Set by
+  // the catalog before it tells the engine to forget, because a request may be on its way there.
+  bool retired() const { return retired_.load(std::memory_order_acquire); }
+  void Retire() const { retired_.store(true, std::memory_order_release); }
+
   // Opens the image, rebuilding it from the stored original when it is absent or was made for
   // another layout. Reads files: loader threads only. DataLoss when the original is damaged.
   virtual absl::StatusOr<std::unique_ptr<ImageReader>> OpenImage() const = 0;
@@ -44,6 +50,7 @@ class AdapterVersion {
   const int64_t version_;
   const AdapterDigest digest_;
   const ImageLayout layout_;
+  mutable std::atomic<bool> retired_{false};
 };
 
 using AdapterRef = std::shared_ptr<const AdapterVersion>;

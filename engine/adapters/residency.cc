@@ -192,12 +192,13 @@ int64_t Residency::ReclaimablePages(ReclaimRank rank) const {
 Residency::Resident* Residency::FindOrAdd(const AdapterRef& adapter) {
   auto [it, added] = residents_.try_emplace(KeyOf(*adapter));
   Resident& resident = it->second;
-  if (resident.forgotten) {  // the same content, uploaded again
+  if (resident.forgotten && !adapter->retired()) {  // the same content, uploaded again
     resident.adapter = adapter;
     resident.forgotten = false;
   }
   if (added) {
     resident.adapter = adapter;
+    resident.forgotten = adapter->retired();
     resident.serial = next_serial_++;
     for (const kernels::LoraModuleEntry& entry : adapter->layout().modules) {
       resident.max_rank = std::max(resident.max_rank, entry.rank);

@@ -189,10 +189,30 @@ TEST(SchedulerTest, AForgottenAdapterServesItsRunningRequestsAndThenGoes) {
   harness.Step();
   harness.EndLoad();
   ASSERT_TRUE(harness.Step());
+  adapter->Retire();
   harness.scheduler().Forget(Residency::KeyOf(*adapter));
+  // By its version's number it can be asked for until then.
+  ASSERT_TRUE(harness.Submit(MakeRequest("too", 40, 2, adapter)).ok());
   harness.RunToEnd();
   EXPECT_THAT(harness.Hear("run").tokens, SizeIs(30));
+  EXPECT_THAT(harness.Hear("too").tokens, SizeIs(2));
   EXPECT_EQ(harness.Stats().pages_free, 64);
+}
+
+TEST(SchedulerTest, ARequestThatComesAfterItsAdapterWasForgottenLeavesNothingOfItBehind) {
+  SchedulerHarness harness(Options(), 64);
+  const AdapterRef adapter = harness.Adapter("x", 3);
+  adapter->Retire();
+  harness.scheduler().Forget(Residency::KeyOf(*adapter));
+  ASSERT_TRUE(harness.Submit(MakeRequest("late", 40, 2, adapter)).ok());
+  harness.RunToEnd();
+  EXPECT_THAT(harness.Hear("late").tokens, SizeIs(2));
+  EXPECT_EQ(harness.Stats().pages_free, 64);
+  const AdapterRef again = harness.Adapter("x", 3);  // the same content, uploaded again
+  ASSERT_TRUE(harness.Submit(MakeRequest("next", 40, 2, again)).ok());
+  harness.RunToEnd();
+  EXPECT_EQ(harness.Admission("next").cached_tokens, 0);
+  EXPECT_EQ(harness.Stats().pages_adapters, 3);
 }
 
 TEST(SchedulerTest, ChoicesShareThePromptAndDiffer) {
