@@ -34,6 +34,11 @@ absl::Status DeviceLost() {
                      {Reason::kEngineFailed, "engine", "", "the device is lost"});
 }
 
+absl::Status ShuttingDown() {
+  return MakeRefusal(absl::StatusCode::kUnavailable,
+                     {Reason::kDraining, "server", "one that goes on", "one that ends"});
+}
+
 absl::Status ValidateOptions(const EngineOptions& options, const Engine::Model& model) {
   const auto positive = [](const char* name, int64_t value) {
     return value >= 1 ? absl::OkStatus()
@@ -321,7 +326,7 @@ void Engine::Impl::TakeSnapshot(absl::Time now) {
 }
 
 void Engine::Impl::Stop() {
-  scheduler.FailAll(absl::UnavailableError("engine: shutting down"));
+  scheduler.FailAll(ShuttingDown());
   bell->Ring();
   loader.reset();  // joins; every copy has answered into the inbox
   std::vector<Message> messages;
@@ -330,7 +335,7 @@ void Engine::Impl::Stop() {
     messages = std::exchange(inbox, {});
   }
   Deliver(std::move(messages));
-  scheduler.FailAll(absl::UnavailableError("engine: shutting down"));
+  scheduler.FailAll(ShuttingDown());
   bell->Ring();
 }
 

@@ -101,7 +101,8 @@ std::unique_ptr<Request> Scheduler::MakeRequest(GenerateRequest spec) const {
   }
   request->root = RootKey(spec.tenant, spec.cache_salt, model_.base_digest, digest);
   if (options_.prefix_cache) request->prompt_keys = PageKeys(request->root, spec.prompt);
-  request->stream = std::make_shared<TokenStream>(options_.stream_capacity);
+  request->stream = std::make_shared<TokenStream>(options_.stream_capacity *
+                                                  static_cast<size_t>(spec.num_choices));
   request->spec = std::move(spec);
   return request;
 }
