@@ -71,7 +71,8 @@ absl::StatusOr<const ClassDefaults*> ReadClass(const JsonValue& config) {
     }
     return &served;
   }
-  return Unsupported(list,
+  const std::vector<JsonValue> names = list.Elements();
+  return Unsupported(names.size() == 1 ? names[0] : list,
                      "one of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, "
                      "Qwen3ForCausalLM");
 }

@@ -39,7 +39,10 @@ std::vector<Refused> ConfigRefusals() {
                        {"high_freq_factor", 4.0},
                        {"original_max_position_embeddings", 64}};
   return {
-      {"OtherArchitecture", {{"architectures", {"GemmaForCausalLM"}}}, "architectures", "array"},
+      {"OtherArchitecture",
+       {{"architectures", {"GemmaForCausalLM"}}},
+       "architectures[0]",
+       "GemmaForCausalLM"},
       {"NoArchitecture", {{"architectures", nullptr}}, "architectures", "null"},
       {"TwoArchitectures",
        {{"architectures", {"LlamaForCausalLM", "LlamaForCausalLM"}}},
@@ -47,8 +50,8 @@ std::vector<Refused> ConfigRefusals() {
        "array of 2"},
       {"Classifier",
        {{"architectures", {"LlamaForSequenceClassification"}}},
-       "architectures",
-       "array"},
+       "architectures[0]",
+       "LlamaForSequenceClassification"},
       {"TypeOfAnotherClass", {{"model_type", "mistral"}}, "model_type", "mistral"},
       {"OtherActivation", {{"hidden_act", "gelu"}}, "hidden_act", "gelu"},
       {"OtherActivationElsewhere", {{"hidden_activation", "relu2"}}, "hidden_activation", "relu2"},
