@@ -95,7 +95,13 @@ absl::Status Daemon::OpenCatalog() {
   options.limits = config_.catalog;
   options.allow_volatile = config_.allow_volatile_store;
   options.reserved_names.push_back(model_.name);
-  CHORUS_ASSIGN_OR_RETURN(catalog_, engine::StoredCatalog::Open(std::move(options), clock_));
+  absl::StatusOr<std::unique_ptr<engine::StoredCatalog>> opened =
+      engine::StoredCatalog::Open(std::move(options), clock_);
+  if (!opened.ok()) {
+    return absl::Status(opened.status().code(),
+                        absl::StrCat("--store ", config_.store, ": ", opened.status().message()));
+  }
+  catalog_ = *std::move(opened);
   catalog_->OnForget(
       [engine = engine_.get()](const std::string& tenant, const engine::AdapterDigest& digest) {
         engine->Forget(tenant, digest);

@@ -45,6 +45,7 @@ int Serve(const ServerConfig& config) {
                     {"grpc_port", (*daemon)->grpc_port()},
                     {"metrics_port", (*daemon)->metrics_port()}});
   absl::Time give_up = absl::InfiniteFuture();
+  int exit_status = 0;
   while (true) {
     if (SignalCame(signals)) {
       if (give_up != absl::InfiniteFuture()) _exit(2);
@@ -60,12 +61,13 @@ int Serve(const ServerConfig& config) {
     if ((*daemon)->Drained()) break;
     if (absl::Now() >= give_up) {
       LogWarning("drain took too long, what still runs is ended");
+      exit_status = 2;
       break;
     }
   }
   daemon->reset();
   LogInfo("ended");
-  return 0;
+  return exit_status;
 }
 
 }  // namespace

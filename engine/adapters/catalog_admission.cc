@@ -15,9 +15,14 @@ namespace {
 
 using kernels::MutexLock;
 
-absl::Status Exhausted(Reason reason, std::string object, std::string expected, std::string got) {
-  return MakeRefusal(absl::StatusCode::kResourceExhausted,
-                     {reason, std::move(object), std::move(expected), std::move(got)});
+// A hint: an upload takes about as long.
+constexpr int64_t kRetryWhenBusy = 1000;
+
+absl::Status Exhausted(Reason reason, std::string object, std::string expected, std::string got,
+                       int64_t retry_after_ms = 0) {
+  return MakeRefusal(
+      absl::StatusCode::kResourceExhausted,
+      {reason, std::move(object), std::move(expected), std::move(got), retry_after_ms});
 }
 
 absl::Status CheckSize(const std::string& what, uint64_t most, uint64_t bytes) {
@@ -121,12 +126,14 @@ absl::Status StoredCatalog::ReserveUpload(const UploadRequest& request) {
   Tenant& tenant = tenants_[request.tenant];
   if (num_uploads_ >= options_.limits.max_uploads) {
     return Exhausted(Reason::kTooManyUploads, "uploads",
-                     absl::StrCat("at most ", options_.limits.max_uploads, " at a time"), "");
+                     absl::StrCat("at most ", options_.limits.max_uploads, " at a time"), "",
+                     kRetryWhenBusy);
   }
   if (static_cast<int>(tenant.upload_names.size()) >= options_.limits.max_uploads_per_tenant) {
-    return Exhausted(
-        Reason::kTooManyUploads, absl::StrCat("uploads of tenant ", Quoted(request.tenant)),
-        absl::StrCat("at most ", options_.limits.max_uploads_per_tenant, " at a time"), "");
+    return Exhausted(Reason::kTooManyUploads,
+                     absl::StrCat("uploads of tenant ", Quoted(request.tenant)),
+                     absl::StrCat("at most ", options_.limits.max_uploads_per_tenant, " at a time"),
+                     "", kRetryWhenBusy);
   }
   ++num_uploads_;
   tenant.upload_bytes += request.config_bytes + request.tensor_bytes;

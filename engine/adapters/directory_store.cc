@@ -33,7 +33,7 @@ absl::StatusOr<std::unique_ptr<DirectoryStore>> DirectoryStore::Open(
   if (!volatile_kind.empty() && !options.allow_volatile) {
     return absl::FailedPreconditionError(
         absl::StrCat("adapter store: expected a file system that survives a restart, got ",
-                     volatile_kind, " (allow it for trials only)"));
+                     volatile_kind, " (allow_volatile_store admits it, for trials)"));
   }
   CHORUS_RETURN_IF_ERROR(
       PrepareStore(files.get(), absl::StrCat("chorus store 1; ", options.format_tag)));

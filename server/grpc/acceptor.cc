@@ -103,8 +103,10 @@ absl::Status Acceptor::Bind() {
   }
   if (!listening_.valid() || bind(listening_.get(), address.get(), address.size) != 0 ||
       listen(listening_.get(), kBacklog) != 0) {
-    return absl::UnavailableError(
+    const absl::Status why = absl::UnavailableError(
         absl::StrCat("cannot listen on ", address_.ToString(), ": ", std::strerror(errno)));
+    listening_.Close();  // Stop would unlink the path, which is another server's
+    return why;
   }
   SocketAddress bound;
   CHORUS_CHECK_EQ(getsockname(listening_.get(), bound.get(), &bound.size), 0);

@@ -42,6 +42,11 @@ absl::StatusOr<engine::AdapterInfo> Pin(const Front& front, const v1::PinAdapter
   const std::string tenant = front.PrincipalOf().tenant;
   CHORUS_ASSIGN_OR_RETURN(const engine::AdapterRef adapter,
                           front.catalog->Resolve(tenant, request.name()));
+  if (adapter->name() != request.name()) {  // a pin follows the name, not one of its versions
+    return engine::MakeRefusal(absl::StatusCode::kNotFound,
+                               {engine::Reason::kAdapterNotFound, "name", "an adapter's name alone",
+                                engine::Quoted(request.name())});
+  }
   if (request.pinned()) CHORUS_RETURN_IF_ERROR(front.engine->Pin(adapter, true));
   absl::StatusOr<engine::AdapterInfo> info =
       front.catalog->SetPinned(tenant, request.name(), request.pinned());
