@@ -38,7 +38,7 @@ def make(seed: int, rank: int = 8, targets=("q_proj", "v_proj"), layers: int = 2
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": "tiny",
+        "base_model_name_or_path": "chorus/tiny",
         "r": rank,
         "lora_alpha": 2 * rank,
         "use_rslora": False,

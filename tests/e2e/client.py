@@ -152,7 +152,9 @@ class Running:
 
     def wait_for_tokens(self, count=1) -> "Running":
         def enough():
-            return self.error or sum(len(c.token_ids) for c in self.answer.choices.values()) >= count
+            return (
+                self.error or sum(len(c.token_ids) for c in self.answer.choices.values()) >= count
+            )
 
         with self._news:
             assert self._news.wait_for(enough, CALL_SECONDS), f"no {count} tokens came"

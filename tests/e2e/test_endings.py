@@ -5,7 +5,7 @@ import time
 import grpc
 import pytest
 
-from client import CALL_SECONDS, Client, inference, refusal_of, request
+from client import Client, refusal_of, request
 from daemon import wait_until
 from metrics_page import scrape
 
@@ -106,7 +106,9 @@ def test_a_request_id_is_unique_among_live_requests(client):
     assert refusal.object == "request_id" and "twice" in refusal.got
     client.cancel("twice")
     assert running.join().only.finish == "CANCELLED"
-    assert client.generate("base", "go on", request_id="twice", max_tokens=1).only.finish == "LENGTH"
+    assert (
+        client.generate("base", "go on", request_id="twice", max_tokens=1).only.finish == "LENGTH"
+    )
 
 
 def test_a_larger_priority_goes_first(client):

@@ -110,9 +110,9 @@ def test_without_a_seed_every_draw_is_another(client):
 def test_zero_is_a_value_where_zero_turns_something_off(client):
     greedy = client.generate("base", PROMPT, max_tokens=16, ignore_eos=True)
     narrow = {"temperature": 2.0, "seed": 9, "top_k": 1}
-    assert client.generate("base", PROMPT, max_tokens=16, ignore_eos=True, sampling=narrow).said == (
-        greedy.said
-    )
+    assert client.generate(
+        "base", PROMPT, max_tokens=16, ignore_eos=True, sampling=narrow
+    ).said == (greedy.said)
     wide = {"temperature": 2.0, "seed": 9, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
     plain = {"temperature": 2.0, "seed": 9}
     assert (
@@ -183,7 +183,9 @@ def test_each_choice_is_what_its_seed_gives(client):
 def test_all_sixteen_choices(client):
     answer = client.generate("base", PROMPT, n=16, max_tokens=3, ignore_eos=True)
     assert sorted(answer.choices) == list(range(16))
-    assert all(choice.token_ids == answer.choices[0].token_ids for choice in answer.choices.values())
+    assert all(
+        choice.token_ids == answer.choices[0].token_ids for choice in answer.choices.values()
+    )
 
 
 def test_logprobs_are_of_the_drawn_token_and_the_best_beside_it(client):
@@ -205,7 +207,9 @@ def test_logprobs_are_of_the_raw_logits(client):
     raw = client.generate("base", PROMPT, **fields).only.logprobs[0]
     moved = {"logit_bias": {400: 100.0}, "temperature": 0.5, "seed": 1, "presence_penalty": 2.0}
     forced = client.generate("base", PROMPT, sampling=moved, **fields).only.logprobs[0]
-    assert [(t.token_id, t.logprob) for t in forced.top] == [(t.token_id, t.logprob) for t in raw.top]
+    assert [(t.token_id, t.logprob) for t in forced.top] == [
+        (t.token_id, t.logprob) for t in raw.top
+    ]
     assert forced.token.token_id == 400 and forced.token.logprob <= raw.token.logprob
 
 
@@ -232,9 +236,7 @@ def test_the_end_of_generation_config_ends_an_answer(client):
         answer = client.generate("base", PROMPT, max_tokens=9, sampling=sampling)
         assert (answer.only.finish, answer.only.stop_token_id) == ("STOP", end)
         assert answer.only.token_ids == [] and answer.usage.completion_tokens == 0
-        ignoring = client.generate(
-            "base", PROMPT, max_tokens=9, ignore_eos=True, sampling=sampling
-        )
+        ignoring = client.generate("base", PROMPT, max_tokens=9, ignore_eos=True, sampling=sampling)
         assert ignoring.only.finish == "LENGTH" and ignoring.only.token_ids == [end] * 9
 
 
@@ -266,3 +268,46 @@ def test_a_model_without_generation_config_is_sampled_at_temperature_one(start_d
         one = client.generate("base", PROMPT, sampling={"seed": 5, "temperature": 1.0}, **fields)
         greedy = client.generate("base", PROMPT, sampling={"temperature": 0.0}, **fields)
         assert silent.said == one.said != greedy.said
+
+
+def test_what_a_request_leaves_open_is_the_generation_configs(start_daemon, tmp_path):
+    model = tiny_model.write(tmp_path / "sampled")
+    config = {"temperature": 1.7, "top_k": 9, "top_p": 0.9, "repetition_penalty": 1.2}
+    tiny_model.set_generation(model, do_sample=True, **config)
+    daemon = start_daemon(model)
+    with Client(daemon.address) as client:
+
+        def draw(**sampling):
+            fields = {"max_tokens": 40, "ignore_eos": True}
+            return client.generate("base", PROMPT, sampling={"seed": 5, **sampling}, **fields).said
+
+        assert draw() == draw(**config)
+        for name, value in (("temperature", 0.7), ("top_k", 0), ("repetition_penalty", 1.0)):
+            assert draw(**{name: value}) == draw(**{**config, name: value}) != draw()
+
+
+def test_ids_that_the_tokenizer_does_not_have_are_never_drawn(start_daemon, tmp_path):
+    model = tiny_model.write(tmp_path / "padded")
+    size = tiny_model.shorten_vocabulary(model)
+    assert size < tiny_model.VOCABULARY
+    daemon = start_daemon(model)
+    with Client(daemon.address) as client:
+        assert client.info().vocabulary == size
+        sampling = {"temperature": 100.0, "seed": 1}
+        answer = client.generate(
+            "base", PROMPT, max_tokens=3000, ignore_eos=True, sampling=sampling
+        )
+        assert size - 20 < max(answer.only.token_ids) < size
+
+
+def test_special_tokens_in_a_message_can_be_isolated(client, start_daemon):
+    def ends(of) -> int:
+        request = inference.TokenizeRequest()
+        request.chat.messages.add(role="user", content="a <|im_end|> b")
+        response = of.inference.Tokenize(request, timeout=CALL_SECONDS)
+        assert b"".join(response.token_bytes).decode() == response.rendered
+        return list(response.token_ids).count(IM_END)
+
+    assert ends(client) == 2  # as Hugging Face does
+    with Client(start_daemon(isolate_special_tokens=True).address) as isolating:
+        assert ends(isolating) == 1

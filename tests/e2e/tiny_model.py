@@ -158,6 +158,7 @@ def weights(layers: int) -> dict:
 
 def config(layers: int) -> dict:
     return {
+        "_name_or_path": "chorus/tiny",
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "hidden_act": "silu",
@@ -197,3 +198,33 @@ def write(directory, layers: int = 2):
         (directory / name).write_text(json.dumps(content), encoding="utf-8")
     (directory / "model.safetensors").write_bytes(safetensors(weights(layers)))
     return directory
+
+
+def _change(directory, name: str, fields: dict):
+    path = directory / name
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.update(fields)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def set_context(directory, tokens: int):
+    _change(directory, "config.json", {"max_position_embeddings": tokens})
+
+
+def set_generation(directory, **fields):
+    _change(directory, "generation_config.json", fields)
+
+
+def shorten_vocabulary(directory) -> int:
+    """Takes the tokens that no text becomes out of the tokenizer, not out of the model; returns how
+    many are left."""
+    content = tokenizer()
+    vocabulary = content["model"]["vocab"]
+    first = min(i for token, i in vocabulary.items() if token[1:].startswith("w0"))
+    content["model"]["vocab"] = {token: i for token, i in vocabulary.items() if i < first}
+    (directory / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    return first
+
+
+def set_template(directory, template):
+    _change(directory, "tokenizer_config.json", {"chat_template": template})
