@@ -7,6 +7,7 @@
 #include "engine/text/byte_alphabet.h"
 #include "engine/text/str_cat.h"
 #include "engine/text/utf8.h"
+#include "engine/text/word_border.h"
 #include "kernels/status_macros.h"
 #include "nlohmann/json.hpp"
 
@@ -14,15 +15,7 @@ namespace chorus::engine {
 namespace {
 
 constexpr std::string_view kOwner = "model BPE";
-constexpr std::string_view kMarker = "\xE2\x96\x81";  // U+2581, a word border in SentencePiece
 constexpr int64_t kMaxId = (1 << 24) - 1;
-
-// Whether U+2581 stands behind another character: then a merge may cross a word border.
-bool HasInnerMarker(std::string_view token) {
-  size_t at = 0;
-  while (token.substr(at).starts_with(kMarker)) at += kMarker.size();
-  return token.find(kMarker, at) != std::string_view::npos;
-}
 
 absl::Status Invalid(std::string_view what) {
   return absl::InvalidArgumentError(StrCat(kOwner, ": ", what));
@@ -124,11 +117,11 @@ absl::Status BpeModel::AddMerge(int32_t rank, std::string_view left, std::string
 }
 
 void BpeModel::IndexWords() {
-  cut_before_marker_ = !raw_bytes_ && Find(kMarker).has_value();
+  cuts_words_ = !raw_bytes_ && Find(kWordBorder).has_value();
   for (const auto& [token, id] : vocabulary_) {
     std::optional<std::string> word = raw_bytes_ ? SpelledBytes(token) : token;
     if (word.has_value()) words_.emplace(*std::move(word), Word{id, false});
-    if (HasInnerMarker(token)) cut_before_marker_ = false;
+    if (HasInnerBorder(token)) cuts_words_ = false;
   }
   if (raw_bytes_) {
     for (int byte = 0; byte < 256; ++byte) {
@@ -177,19 +170,8 @@ void BpeModel::Encode(std::string_view word, BpeMerger::Scratch* scratch,
       return;
     }
   }
-  if (!cut_before_marker_) return EncodeWord(word, scratch, ids);
-  // No merge crosses the border before a U+2581 that follows another character, so the parts can
-  // be encoded one by one.
-  size_t begin = 0;
-  for (size_t at = 0; (at = word.find(kMarker, at)) != std::string_view::npos;
-       at += kMarker.size()) {
-    const bool follows_marker =
-        at >= begin + kMarker.size() && word.substr(at - kMarker.size(), kMarker.size()) == kMarker;
-    if (at == begin || follows_marker) continue;
-    EncodeWord(word.substr(begin, at - begin), scratch, ids);
-    begin = at;
-  }
-  EncodeWord(word.substr(begin), scratch, ids);
+  if (!cuts_words_) return EncodeWord(word, scratch, ids);
+  ForEachWord(word, [&](std::string_view part) { EncodeWord(part, scratch, ids); });
 }
 
 void BpeModel::EncodeWord(std::string_view word, BpeMerger::Scratch* scratch,

@@ -68,7 +68,7 @@ class BpeModel {
   bool fuse_unknown_ = false;
   bool byte_fallback_ = false;
   bool ignore_merges_ = false;
-  bool cut_before_marker_ = false;  // no token has U+2581 behind another character
+  bool cuts_words_ = false;  // no token crosses a word border
 };
 
 }  // namespace chorus::engine

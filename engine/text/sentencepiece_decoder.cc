@@ -1,19 +1,11 @@
 #include "engine/text/sentencepiece_decoder.h"
 
+#include <algorithm>
+
 #include "engine/text/utf8.h"
+#include "engine/text/word_border.h"
 
 namespace chorus::engine {
-
-std::string BlanksForBorders(std::string_view piece) {
-  std::string result;
-  for (size_t border; (border = piece.find(kWordBorder)) != std::string_view::npos;) {
-    result.append(piece.substr(0, border));
-    result.push_back(' ');
-    piece.remove_prefix(border + kWordBorder.size());
-  }
-  result.append(piece);
-  return result;
-}
 
 void SentencePieceDecoder::Emit(std::string_view text, std::string* out) {
   if (text.empty()) return;

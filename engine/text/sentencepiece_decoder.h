@@ -12,9 +12,6 @@
 
 namespace chorus::engine {
 
-// The text of a piece with its word borders as blanks.
-std::string BlanksForBorders(std::string_view piece);
-
 class SentencePieceDecoder {
  public:
   // `strips_blank`: the text was given a blank in front when it was encoded.

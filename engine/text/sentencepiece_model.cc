@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/text/utf8.h"
+#include "engine/text/word_border.h"
 #include "kernels/status_macros.h"
 
 namespace chorus::engine {
@@ -22,6 +23,7 @@ absl::StatusOr<SentencePieceModel> SentencePieceModel::Create(SentencePieceFile 
                        piece.kind == Kind::kUnused;
     (plain ? model.plain_ : model.reserved_).emplace(piece.text, id);
     if (piece.kind == Kind::kUserDefined) model.user_defined_.Add(piece.text, id);
+    if (plain && HasInnerBorder(piece.text)) model.cuts_words_ = false;
   }
   return model;
 }
@@ -193,11 +195,18 @@ void SentencePieceModel::EmitPiece(std::string_view text, bool* after_unknown,
 
 void SentencePieceModel::Encode(std::string_view text, std::vector<int32_t>* ids) const {
   const std::string normalized = Normalize(text);
-  Merging merging(*this, normalized);
-  merging.Run();
   bool after_unknown = false;
-  merging.ForEachSymbol(
-      [&](std::string_view piece_text) { EmitPiece(piece_text, &after_unknown, ids); });
+  const auto encode = [&](std::string_view word) {
+    Merging merging(*this, word);
+    merging.Run();
+    merging.ForEachSymbol(
+        [&](std::string_view piece_text) { EmitPiece(piece_text, &after_unknown, ids); });
+  };
+  if (cuts_words_) {
+    ForEachWord(normalized, encode);
+  } else {
+    encode(normalized);
+  }
 }
 
 }  // namespace chorus::engine

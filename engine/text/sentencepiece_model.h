@@ -18,8 +18,6 @@
 
 namespace chorus::engine {
 
-inline constexpr std::string_view kWordBorder = "\xE2\x96\x81";  // U+2581, a blank in pieces
-
 class SentencePieceModel {
  public:
   using Kind = SentencePieceFile::Kind;
@@ -58,6 +56,7 @@ class SentencePieceModel {
   // win where a text is both.
   absl::flat_hash_map<std::string_view, int32_t, StringViewHash> plain_, reserved_;
   StringTrie user_defined_;  // never taken apart
+  bool cuts_words_ = true;   // no piece crosses a word border
 };
 
 }  // namespace chorus::engine

@@ -6,6 +6,7 @@
 #include "engine/text/code_set.h"
 #include "engine/text/sentencepiece_decoder.h"
 #include "engine/text/utf8.h"
+#include "engine/text/word_border.h"
 #include "kernels/status_macros.h"
 
 namespace chorus::engine {
