@@ -3,8 +3,9 @@
 // `generation` blocks, its own tojson, raise_exception and strftime_now). What it renders equals
 // what jinja2 renders there.
 //
-// Not supported, and refused when parsed: template inheritance and inclusion (block, extends,
-// include, import), autoescape, recursive loops. Refused when met: integers beyond 64 bits.
+// Not supported, and refused when parsed: inheritance and inclusion (block, extends, include,
+// import), autoescape, recursive loops, the filters pprint, random, striptags, urlize, wordwrap,
+// xmlattr. Refused when met: integers beyond 64 bits.
 //
 // A template cannot harm the process: it reaches nothing but its context, and its depth, steps,
 // memory and output are limited.

@@ -34,7 +34,9 @@ class Renderer:
     """Ours: the program of tests/engine/text/jinja/render_tool.cc."""
 
     def __init__(self, program: str):
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def render(self, template: str, context: dict) -> dict:
         request = {"template": template, "context": context, "now": NOW_US}
@@ -81,8 +83,11 @@ class Comparison:
 def write(name: str, head: dict, key: str, entries) -> None:
     """The members of `head`, and under `key` the entries, one a line."""
     named = isinstance(entries, dict)
-    lines = [json.dumps({name: entry}, ensure_ascii=False)[1:-1] for name, entry in entries.items()] \
-        if named else [json.dumps(entry, ensure_ascii=False) for entry in entries]
+    lines = (
+        [json.dumps({name: entry}, ensure_ascii=False)[1:-1] for name, entry in entries.items()]
+        if named
+        else [json.dumps(entry, ensure_ascii=False) for entry in entries]
+    )
     text = f'{json.dumps(head, ensure_ascii=False)[:-1]}, "{key}": {"{" if named else "["}\n'
     text += ",\n".join(lines) + ("\n}}\n" if named else "\n]}\n")
     (DATA / name).write_text(text, encoding="utf-8")
@@ -90,17 +95,28 @@ def write(name: str, head: dict, key: str, entries) -> None:
 
 def with_digests(results: list) -> list:
     return [
-        {"name": name, "context": context,
-         **({"refused": True} if result.startswith("refused:") else {"sha256": sha256(result[5:])})}
+        {
+            "name": name,
+            "context": context,
+            **(
+                {"refused": True}
+                if result.startswith("refused:")
+                else {"sha256": sha256(result[5:])}
+            ),
+        }
         for (name, context), result in zip(CONVERSATIONS.items(), results)
     ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--render", required=True)
     parser.add_argument("--smollm2", required=True)
-    parser.add_argument("--scratch", default=str(Path(tempfile.gettempdir()) / "published_templates"))
+    parser.add_argument(
+        "--scratch", default=str(Path(tempfile.gettempdir()) / "published_templates")
+    )
     parser.add_argument("--write", action="store_true")
     flags = parser.parse_args()
 
@@ -109,23 +125,35 @@ def main() -> int:
     published = published_templates.templates(published_templates.download(Path(flags.scratch)))
     for name, template in published.items():
         results = comparison.of_template(name, template, TOKENS)
-        digests[name] = {"template": sha256(template), "renderings": sha256("\0".join(results)),
-                         "refused": sum(result.startswith("refused:") for result in results)}
+        digests[name] = {
+            "template": sha256(template),
+            "renderings": sha256("\0".join(results)),
+            "refused": sum(result.startswith("refused:") for result in results),
+        }
     config = json.loads((Path(flags.smollm2) / "tokenizer_config.json").read_text(encoding="utf-8"))
     tokens = {key: value for key, value in config.items() if key in TOKENS}
     smollm2 = comparison.of_template("SmolLM2", config["chat_template"], tokens)
 
     for name, conversation, want, got in comparison.different:
         print(f"DIFFERENT {name} | {conversation}\n  want {want}\n  got  {got}")
-    print(f"{len(published) + 1} templates, {comparison.rendered} renderings, {comparison.refused} of them"
-          f" refused ({comparison.other_lines} at another line), {len(comparison.different)} different")
-    head = {"package": published_templates.PACKAGE, "versions": huggingface.VERSIONS,
-            "conversations": len(CONVERSATIONS)}
+    print(
+        f"{len(published) + 1} templates, {comparison.rendered} renderings, {comparison.refused} of them"
+        f" refused ({comparison.other_lines} at another line), {len(comparison.different)} different"
+    )
+    head = {
+        "package": published_templates.PACKAGE,
+        "versions": huggingface.VERSIONS,
+        "conversations": len(CONVERSATIONS),
+    }
     recorded = DATA / "chat_renderings.json"
     if flags.write:
         write(recorded.name, head, "templates", digests)
-        write("smollm2_chat.json", {"template_sha256": sha256(config["chat_template"])}, "conversations",
-              with_digests(smollm2))
+        write(
+            "smollm2_chat.json",
+            {"template_sha256": sha256(config["chat_template"])},
+            "conversations",
+            with_digests(smollm2),
+        )
     elif json.loads(recorded.read_text(encoding="utf-8")) != {**head, "templates": digests}:
         print(f"{recorded} was made of something else")
         return 1

@@ -15,7 +15,7 @@ WEATHER = {
     "type": "function",
     "function": {
         "name": "get_weather",
-        "description": "Looks up the weather of a place.\nTakes \"metric\" units & <tags>.",
+        "description": 'Looks up the weather of a place.\nTakes "metric" units & <tags>.',
         "parameters": {
             "type": "object",
             "properties": {
@@ -81,7 +81,9 @@ def result(content, name="get_weather", identity="a1B2c3D4e"):
 THOUGHT = "<think>\nRain is wet.\nOslo is in Norway.\n</think>\n\nIt rains."
 PARTS = [{"type": "text", "text": "What is "}, {"type": "text", "text": "this?"}]
 PICTURE = [{"type": "image"}, {"type": "text", "text": "What is this?"}]
-UNICODE = message("user", "  Grüße 👩‍🚀 \u200fعربى 漢字 <|im_end|> {{ 7 * 7 }} \"quoted\" \\n 'x' \n\n")
+UNICODE = message(
+    "user", "  Grüße 👩‍🚀 \u200fعربى 漢字 <|im_end|> {{ 7 * 7 }} \"quoted\" \\n 'x' \n\n"
+)
 
 
 def conversation(name, messages, tools=None, add_generation_prompt=True, **arguments):
@@ -111,11 +113,15 @@ CONVERSATIONS = dict(
         conversation("tools offered with system", [SYSTEM, ASK, ANSWER, AGAIN], TOOLS),
         conversation("one tool", [SYSTEM, ASK], [WEATHER]),
         conversation("a short tool", [SYSTEM, ASK], [SHORT]),
-        conversation("a short tool called", [ASK, calling(OSLO), result("Rain"), ANSWER, AGAIN], [SHORT]),
+        conversation(
+            "a short tool called", [ASK, calling(OSLO), result("Rain"), ANSWER, AGAIN], [SHORT]
+        ),
         conversation("a short tool, calls open", [ASK, calling(OSLO_TEXT)], [SHORT], False),
         conversation("no tools in the list", [SYSTEM, ASK], []),
         conversation("tool called", [SYSTEM, ASK, calling(OSLO), result("Rain, 7 °C")], TOOLS),
-        conversation("tool called with text arguments", [ASK, calling(OSLO_TEXT), result("Rain")], TOOLS),
+        conversation(
+            "tool called with text arguments", [ASK, calling(OSLO_TEXT), result("Rain")], TOOLS
+        ),
         conversation(
             "two tools called at once",
             [ASK, calling(OSLO, TIME), result("Rain"), result("12:30", "get_time", "z9Y8x7W6v")],
@@ -123,14 +129,28 @@ CONVERSATIONS = dict(
         ),
         conversation(
             "tools in several turns",
-            [SYSTEM, ASK, calling(OSLO), result("Rain"), ANSWER, AGAIN, calling(TIME, content="Let me see."),
-             result("12:30", "get_time", "z9Y8x7W6v"), ANSWER, ASK],
+            [
+                SYSTEM,
+                ASK,
+                calling(OSLO),
+                result("Rain"),
+                ANSWER,
+                AGAIN,
+                calling(TIME, content="Let me see."),
+                result("12:30", "get_time", "z9Y8x7W6v"),
+                ANSWER,
+                ASK,
+            ],
             TOOLS,
         ),
         conversation("calls open", [ASK, calling(OSLO)], TOOLS, False),
-        conversation("null content beside calls", [ASK, calling(OSLO, content=None), result("Rain")], TOOLS),
+        conversation(
+            "null content beside calls", [ASK, calling(OSLO, content=None), result("Rain")], TOOLS
+        ),
         conversation("calls without tools", [ASK, calling(OSLO), result("Rain")]),
-        conversation("result as object", [ASK, calling(OSLO), result({"sky": "rain", "degrees": 7.5})], TOOLS),
+        conversation(
+            "result as object", [ASK, calling(OSLO), result({"sky": "rain", "degrees": 7.5})], TOOLS
+        ),
         conversation("result as JSON text", [ASK, calling(OSLO), result('{"sky": "rain"}')], TOOLS),
         conversation("thoughts in the text", [ASK, message("assistant", THOUGHT), AGAIN]),
         conversation(
@@ -139,25 +159,46 @@ CONVERSATIONS = dict(
         ),
         conversation(
             "thoughts apart, last",
-            [ASK, message("assistant", "It rains.", reasoning_content="Rain is wet.", thinking="Wet.")],
-            None, False,
+            [
+                ASK,
+                message(
+                    "assistant", "It rains.", reasoning_content="Rain is wet.", thinking="Wet."
+                ),
+            ],
+            None,
+            False,
         ),
         conversation(
             "thoughts before a call",
-            [ASK, message("assistant", "", reasoning_content="I must look.", tool_calls=[OSLO]), result("Rain")],
+            [
+                ASK,
+                message("assistant", "", reasoning_content="I must look.", tool_calls=[OSLO]),
+                result("Rain"),
+            ],
             TOOLS,
         ),
         conversation("thinking on", [SYSTEM, ASK], enable_thinking=True, thinking=True),
         conversation("thinking off", [SYSTEM, ASK], enable_thinking=False, thinking=False),
-        conversation("thinking off with tools", [ASK, calling(OSLO), result("Rain")], TOOLS, enable_thinking=False),
-        conversation("effort", [SYSTEM, ASK], reasoning_effort="high", model_identity="You are Chorus."),
+        conversation(
+            "thinking off with tools",
+            [ASK, calling(OSLO), result("Rain")],
+            TOOLS,
+            enable_thinking=False,
+        ),
+        conversation(
+            "effort", [SYSTEM, ASK], reasoning_effort="high", model_identity="You are Chorus."
+        ),
         conversation("dated", [ASK], date_string="26 Jul 2024", tools_in_user_message=False),
         conversation("tools beside system", [SYSTEM, ASK], TOOLS, tools_in_user_message=False),
         conversation("parts", [message("system", PARTS), message("user", PARTS), ANSWER, AGAIN]),
         conversation("picture", [message("user", PICTURE)]),
         conversation(
-            "documents", [ASK],
-            documents=[{"title": "Oslo", "text": "It rains."}, {"title": "Malmö", "text": "Sun.", "doc_id": 7}],
+            "documents",
+            [ASK],
+            documents=[
+                {"title": "Oslo", "text": "It rains."},
+                {"title": "Malmö", "text": "Sun.", "doc_id": 7},
+            ],
         ),
         conversation("two users", [ASK, AGAIN]),
         conversation("two assistants", [ASK, ANSWER, ANSWER, ASK]),
@@ -166,11 +207,18 @@ CONVERSATIONS = dict(
         conversation("two systems", [SYSTEM, SYSTEM, ASK]),
         conversation("developer", [message("developer", "Be brief."), ASK]),
         conversation("unknown role", [ASK, message("narrator", "Night falls.")]),
-        conversation("names", [message("user", "Hi", name="Ada"), message("assistant", "Hello", name="Bot"), ASK]),
+        conversation(
+            "names",
+            [message("user", "Hi", name="Ada"), message("assistant", "Hello", name="Bot"), ASK],
+        ),
         conversation("no content", [{"role": "user"}]),
         conversation("no role", [{"content": "Hi"}]),
         conversation("null content", [message("user", None)]),
         conversation("number as content", [message("user", 7)]),
-        conversation("bad tools", [ASK], [{"name": "bare", "parameters": {"type": "object", "properties": {}}}]),
+        conversation(
+            "bad tools",
+            [ASK],
+            [{"name": "bare", "parameters": {"type": "object", "properties": {}}}],
+        ),
     ]
 )

@@ -3,7 +3,8 @@
 
 Run by hand, never in CI. Each template is made of a few statements over cases.CONTEXT; what it
 prints must be equal, and what one side refuses the other must refuse. Prints what differs, smallest
-first.
+first. Known to differ: integers beyond 64 bits, sets (dict views minus something), and whatever is
+made of the address that Python prints of a generator.
 """
 
 import argparse
@@ -16,26 +17,200 @@ import cases
 import huggingface
 from compare_chat_templates import Renderer
 
-ATOMS = [*cases.CONTEXT, "missing", "1", "0", "-2", "2.5", "''", "'a'", "'b c'", "'É'", "true", "none", "[]", "[2, 'x']",
-         "(1,)", "{}", "{'a': 1, 'k': [1]}", "range(4)", "loop", "loop.index", "ns.v", "u", "i", "m"]
-BINARY = ["+", "-", "*", "/", "//", "%", "~", "==", "!=", "<", "<=", ">", ">=", "and", "or", "in", "not in"]
-FILTERS = ["abs", "attr('a')", "batch(2)", "batch(3, 'x')", "capitalize", "center(9)", "count", "d('z')", "default('z', true)",
-           "dictsort", "dictsort(by='value')", "e", "escape", "first", "float", "float(1.5)", "format(1)", "groupby('age')",
-           "indent(2)", "indent(3, true, true)", "int", "int(7)", "items", "join", "join(', ')", "join('-', attribute='name')", "last",
-           "length", "list", "lower", "map('upper')", "map('length')", "map(attribute='name')", "map(attribute='a', default='q')",
-           "max", "min", "reject", "reject('none')", "rejectattr('tags')", "replace('a', 'o')", "reverse", "round", "round(1)",
-           "round(0, 'ceil')", "safe", "select", "select('string')", "select('odd')", "selectattr('age', 'gt', 26)", "slice(2)",
-           "sort", "sort(reverse=true)", "sort(attribute='name')", "string", "sum", "title", "tojson", "tojson(indent=1)", "trim",
-           "truncate(5)", "truncate(4, true, '')", "unique", "upper", "urlencode", "wordcount", "forceescape"]
-TESTS = ["boolean", "callable", "defined", "divisibleby(2)", "eq(1)", "escaped", "even", "false", "float", "gt(1)", "in([1, 'a'])",
-         "integer", "iterable", "lower", "mapping", "none", "number", "odd", "sameas(none)", "sequence", "string", "true",
-         "undefined", "upper", "ne('a')", "le(2)"]
-METHODS = [".upper()", ".lower()", ".strip()", ".split()", ".split('a')", ".split(',', 1)", ".title()", ".startswith('a')",
-           ".endswith(('o', 'd'))", ".replace('l', 'L')", ".find('o')", ".count('l')", ".items()", ".keys()", ".values()", ".get('a')",
-           ".get('z', 3)", ".name", ".a", ".one", "[0]", "[-1]", "['a']", "[1:]", "[::-1]", "[:2]", "[-2:]", ".0", ".splitlines()",
-           ".rsplit(None, 1)", ".partition('o')", ".zfill(4)", ".isdigit()", ".center(8, '*')", ".index('o')", ".index(1)",
-           ".join(['x', 'y'])", ".format(1, 2)", ".copy()", ".append(1)", ".capitalize()", ".lstrip('H')", ".removeprefix('H')",
-           ".nothing", "[1]", "[x]", "['name']", ".istitle()", ".swapcase()", ".casefold()", ".expandtabs(2)"]
+ATOMS = [
+    *cases.CONTEXT,
+    "missing",
+    "1",
+    "0",
+    "-2",
+    "2.5",
+    "''",
+    "'a'",
+    "'b c'",
+    "'É'",
+    "true",
+    "none",
+    "[]",
+    "[2, 'x']",
+    "(1,)",
+    "{}",
+    "{'a': 1, 'k': [1]}",
+    "range(4)",
+    "loop",
+    "loop.index",
+    "ns.v",
+    "u",
+    "i",
+    "m",
+]
+BINARY = [
+    "+",
+    "-",
+    "*",
+    "/",
+    "//",
+    "%",
+    "~",
+    "==",
+    "!=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "and",
+    "or",
+    "in",
+    "not in",
+]
+FILTERS = [
+    "abs",
+    "attr('a')",
+    "batch(2)",
+    "batch(3, 'x')",
+    "capitalize",
+    "center(9)",
+    "count",
+    "d('z')",
+    "default('z', true)",
+    "dictsort",
+    "dictsort(by='value')",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "float(1.5)",
+    "format(1)",
+    "groupby('age')",
+    "indent(2)",
+    "indent(3, true, true)",
+    "int",
+    "int(7)",
+    "items",
+    "join",
+    "join(', ')",
+    "join('-', attribute='name')",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map('upper')",
+    "map('length')",
+    "map(attribute='name')",
+    "map(attribute='a', default='q')",
+    "max",
+    "min",
+    "reject",
+    "reject('none')",
+    "rejectattr('tags')",
+    "replace('a', 'o')",
+    "reverse",
+    "round",
+    "round(1)",
+    "round(0, 'ceil')",
+    "safe",
+    "select",
+    "select('string')",
+    "select('odd')",
+    "selectattr('age', 'gt', 26)",
+    "slice(2)",
+    "sort",
+    "sort(reverse=true)",
+    "sort(attribute='name')",
+    "string",
+    "sum",
+    "title",
+    "tojson",
+    "tojson(indent=1)",
+    "trim",
+    "truncate(5)",
+    "truncate(4, true, '')",
+    "unique",
+    "upper",
+    "urlencode",
+    "wordcount",
+    "forceescape",
+]
+TESTS = [
+    "boolean",
+    "callable",
+    "defined",
+    "divisibleby(2)",
+    "eq(1)",
+    "escaped",
+    "even",
+    "false",
+    "float",
+    "gt(1)",
+    "in([1, 'a'])",
+    "integer",
+    "iterable",
+    "lower",
+    "mapping",
+    "none",
+    "number",
+    "odd",
+    "sameas(none)",
+    "sequence",
+    "string",
+    "true",
+    "undefined",
+    "upper",
+    "ne('a')",
+    "le(2)",
+]
+METHODS = [
+    ".upper()",
+    ".lower()",
+    ".strip()",
+    ".split()",
+    ".split('a')",
+    ".split(',', 1)",
+    ".title()",
+    ".startswith('a')",
+    ".endswith(('o', 'd'))",
+    ".replace('l', 'L')",
+    ".find('o')",
+    ".count('l')",
+    ".items()",
+    ".keys()",
+    ".values()",
+    ".get('a')",
+    ".get('z', 3)",
+    ".name",
+    ".a",
+    ".one",
+    "[0]",
+    "[-1]",
+    "['a']",
+    "[1:]",
+    "[::-1]",
+    "[:2]",
+    "[-2:]",
+    ".0",
+    ".splitlines()",
+    ".rsplit(None, 1)",
+    ".partition('o')",
+    ".zfill(4)",
+    ".isdigit()",
+    ".center(8, '*')",
+    ".index('o')",
+    ".index(1)",
+    ".join(['x', 'y'])",
+    ".format(1, 2)",
+    ".copy()",
+    ".append(1)",
+    ".capitalize()",
+    ".lstrip('H')",
+    ".removeprefix('H')",
+    ".nothing",
+    "[1]",
+    "[x]",
+    "['name']",
+    ".istitle()",
+    ".swapcase()",
+    ".casefold()",
+    ".expandtabs(2)",
+]
 
 
 class Maker:
@@ -65,34 +240,67 @@ class Maker:
         return f"({text})" if self.random.random() < 0.7 else text
 
     def tag(self, text):
-        return self.random.choice(["{%", "{%-", "{%", "{%+"]) + f" {text} " + self.random.choice(["%}", "-%}", "%}", "+%}"])
+        return (
+            self.random.choice(["{%", "{%-", "{%", "{%+"])
+            + f" {text} "
+            + self.random.choice(["%}", "-%}", "%}", "+%}"])
+        )
 
     def statement(self, depth=0):
         pick = self.random.random()
         body = lambda: self.block(depth + 1)
         if depth > 2 or pick < 0.5:
-            return self.random.choice(["{{ %s }}", "{{- %s }}", "{{ %s -}}", " {{ %s }}\n"]) % self.expression(1)
+            return self.random.choice(
+                ["{{ %s }}", "{{- %s }}", "{{ %s -}}", " {{ %s }}\n"]
+            ) % self.expression(1)
         if pick < 0.6:
-            return self.tag(f"set {self.random.choice(['i', 'u', 'ns.v', 'm'])} = {self.expression(1)}")
+            return self.tag(
+                f"set {self.random.choice(['i', 'u', 'ns.v', 'm'])} = {self.expression(1)}"
+            )
         if pick < 0.7:
             other = self.tag("else") + body() if self.random.random() < 0.5 else ""
             return self.tag(f"if {self.expression(1)}") + body() + other + self.tag("endif")
         if pick < 0.85:
             condition = f" if {self.expression(2)}" if self.random.random() < 0.3 else ""
             other = self.tag("else") + body() if self.random.random() < 0.3 else ""
-            leave = self.tag(f"if {self.expression(2)}") + self.tag(self.random.choice(["break", "continue"])) + self.tag("endif")
-            return (self.tag(f"for {self.random.choice(['i', 'u', 'i, u'])} in {self.expression(1)}{condition}") + body()
-                    + (leave + body() if self.random.random() < 0.2 else "") + other + self.tag("endfor"))
+            leave = (
+                self.tag(f"if {self.expression(2)}")
+                + self.tag(self.random.choice(["break", "continue"]))
+                + self.tag("endif")
+            )
+            return (
+                self.tag(
+                    f"for {self.random.choice(['i', 'u', 'i, u'])} in {self.expression(1)}{condition}"
+                )
+                + body()
+                + (leave + body() if self.random.random() < 0.2 else "")
+                + other
+                + self.tag("endfor")
+            )
         if pick < 0.9:
             return self.tag(f"set {self.random.choice(['i', 'm'])}") + body() + self.tag("endset")
         if pick < 0.95:
-            call = "{{ f(%s) }}" % ", ".join(self.expression(2) for _ in range(self.random.randrange(3)))
-            return self.tag(f"macro f(i, u={self.expression(2)})") + body() + self.tag("endmacro") + call
-        return self.tag("filter " + self.random.choice(["upper", "trim", "replace('a', 'b')"])) + body() + self.tag("endfilter")
+            call = "{{ f(%s) }}" % ", ".join(
+                self.expression(2) for _ in range(self.random.randrange(3))
+            )
+            return (
+                self.tag(f"macro f(i, u={self.expression(2)})")
+                + body()
+                + self.tag("endmacro")
+                + call
+            )
+        return (
+            self.tag("filter " + self.random.choice(["upper", "trim", "replace('a', 'b')"]))
+            + body()
+            + self.tag("endfilter")
+        )
 
     def block(self, depth=0):
         texts = ["", "", "x", " ", "\n", "  \n", " y\n"]
-        return "".join(self.statement(depth) + self.random.choice(texts) for _ in range(self.random.randint(1, 3)))
+        return "".join(
+            self.statement(depth) + self.random.choice(texts)
+            for _ in range(self.random.randint(1, 3))
+        )
 
     def template(self):
         if self.random.random() < 0.7:
@@ -121,11 +329,15 @@ def same(want, got):
     if "output" not in want or "output" not in got:
         return ("output" in want) == ("output" in got)
     address = re.compile(r"(<|&lt;)[^<>]*?(?i: object|function|built-in|generator)[^<>]*?(>|&gt;)")
-    return want["output"] == got["output"] or address.sub("", want["output"]) == address.sub("", got["output"])
+    return want["output"] == got["output"] or address.sub("", want["output"]) == address.sub(
+        "", got["output"]
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--render", required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=20000)

@@ -24,7 +24,9 @@ def _line(error: BaseException) -> int:
     """The template's line that a failing rendering or parse was at."""
     if isinstance(error, jinja2.TemplateSyntaxError) and error.lineno:
         return error.lineno
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<template>"]
+    lines = [
+        f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<template>"
+    ]
     return lines[-1] if lines else 0
 
 

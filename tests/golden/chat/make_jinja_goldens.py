@@ -44,7 +44,9 @@ def write(name: str, module_cases: list) -> None:
         "now_us": round(EPOCH.timestamp() * 1e6),
         "context": cases.CONTEXT,
     }
-    text = json.dumps(head, ensure_ascii=False)[:-1] + ', "cases": [\n' + ",\n".join(lines) + "\n]}\n"
+    text = (
+        json.dumps(head, ensure_ascii=False)[:-1] + ', "cases": [\n' + ",\n".join(lines) + "\n]}\n"
+    )
     (DATA / f"{name}.json").write_text(text, encoding="utf-8")
     print(f"{name}: {len(lines)} cases, {len(text.encode())} bytes")
 

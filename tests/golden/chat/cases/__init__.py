@@ -53,8 +53,14 @@ def load() -> dict:
     loaded = {}
     for name in MODULES:
         module = importlib.import_module(f"cases.{name}")
-        cases = [(name, template, context) for name, template, context in
-                 (case if len(case) == 3 else (*case, CONTEXT) for case in module.CASES)]
-        cases += [(text, "{{ " + text + " }}", CONTEXT) for text in getattr(module, "EXPRESSIONS", [])]
+        cases = [
+            (name, template, context)
+            for name, template, context in (
+                case if len(case) == 3 else (*case, CONTEXT) for case in module.CASES
+            )
+        ]
+        cases += [
+            (text, "{{ " + text + " }}", CONTEXT) for text in getattr(module, "EXPRESSIONS", [])
+        ]
         loaded[name] = cases
     return loaded

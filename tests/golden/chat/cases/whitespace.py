@@ -10,7 +10,10 @@ CASES = [
     ("blanks before a variable stay", "a\n   {{ n }}"),
     ("blanks before a comment go", "a\n   {# x #}b"),
     ("blanks at the start of the template", "   {% if true %}a{% endif %}"),
-    ("blanks behind a newline that went", "{% if true %}\n   {% if true %}\n  x{% endif %}{% endif %}"),
+    (
+        "blanks behind a newline that went",
+        "{% if true %}\n   {% if true %}\n  x{% endif %}{% endif %}",
+    ),
     ("carriage returns", "a\r\n{% if true %}\r\nb\rc{% endif %}\r\n\r\n"),
     ("the last newline goes", "a\n\n"),
     ("an empty template", ""),
@@ -37,7 +40,10 @@ CASES = [
     ("newlines inside tags", "{%\n if\n true\n %}a{%\nendif\n%}{{\nn\n}}"),
     ("for with newlines", "<ul>\n{% for i in items %}\n  <li>{{ i }}</li>\n{% endfor %}\n</ul>"),
     ("for with signs", "{%- for i in items -%}\n  {{ i }}\n{%- endfor -%}\n."),
-    ("nested blocks on their lines", "{% for i in items %}\n    {% if i > 1 %}\n    {{ i }}\n    {% endif %}\n{% endfor %}"),
+    (
+        "nested blocks on their lines",
+        "{% for i in items %}\n    {% if i > 1 %}\n    {{ i }}\n    {% endif %}\n{% endfor %}",
+    ),
     ("set on its line", "a\n{% set q = 1 %}\nb{{ q }}"),
     ("sign and text", "{{ n }}-{{- n }} - {{ n -}} -"),
     ("minus as an operator", "{{-n}} {{ -n }} {{ - n }}{{- -n -}}"),
