@@ -153,6 +153,7 @@ def main() -> int:
     parser.add_argument("--tool", required=True)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--lines", type=int, default=5600, help="of the golden corpus")
+    parser.add_argument("--only", action="append", help="a configuration; all when none is given")
     parser.add_argument("models", nargs="+", type=Path)
     arguments = parser.parse_args()
     transformers.logging.set_verbosity_error()
@@ -161,6 +162,8 @@ def main() -> int:
     for model in arguments.models:
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
         for kind, config in configurations(pieces).items():
+            if arguments.only and kind not in arguments.only:
+                continue
             total += run(f"{model.name}, {kind}", arguments.tool, model, config, lines, arguments.count)
     return 1 if total else 0
 

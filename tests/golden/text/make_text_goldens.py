@@ -1,7 +1,8 @@
 """Makes data/: tokenizers, corpus, and what Hugging Face tokenizers makes of each line.
 
     python make_text_goldens.py train             tokenizers and corpus anew
-    python make_text_goldens.py [--smollm2 DIR]   the digests of what is there
+    python make_text_goldens.py variants          variants.json alone
+    python make_text_goldens.py [--smollm2 DIR] digests [name …]
 
 Run by hand, never in CI. Versions are pinned: tokenizers 0.23.3, sentencepiece 0.2.3. The digests
 of tokenizer.model files come from make_sentencepiece_goldens.py.
@@ -51,6 +52,13 @@ def train() -> None:
     (DATA / "llama2" / "tokenizer.model").write_bytes(model)
     (DATA / "rules").mkdir(exist_ok=True)
     (DATA / "rules" / "tokenizer.model").write_bytes(pipelines.rules_sentencepiece(readable))
+    write_variants()
+
+
+def write_variants() -> None:
+    bases = {}
+    for name in ("llama3", "qwen2", "llama2"):
+        bases[name] = json.loads((DATA / name / "tokenizer.json").read_text(encoding="utf-8"))
     write_json(DATA / "variants.json", pipelines.variants(bases))
 
 
@@ -102,16 +110,18 @@ def digests(theirs) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", nargs="?", choices=["train"])
+    parser.add_argument("what", choices=["train", "variants", "digests"])
     parser.add_argument("--smollm2", type=Path)
+    parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     assert tokenizers.__version__ == "0.23.3", tokenizers.__version__
-    if arguments.what == "train":
-        train()
+    if arguments.what != "digests":
+        train() if arguments.what == "train" else write_variants()
         return 0
     (DATA / "digests").mkdir(exist_ok=True)
-    for name, content in compare.contents(arguments.smollm2).items():
-        lines = digests(compare.HuggingFace(content))
+    known = compare.contents(arguments.smollm2)
+    for name in arguments.names or known:
+        lines = digests(compare.HuggingFace(known[name]))
         (DATA / "digests" / f"{name}.txt").write_text("".join(line + "\n" for line in lines))
         print(f"{name}: {len(lines)} lines", flush=True)
     return 0

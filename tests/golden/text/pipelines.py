@@ -278,6 +278,11 @@ def variants(bases: dict[str, dict]) -> dict[str, dict]:
     add("deepseek", "qwen2", normalizer=sequence("normalizers"), pre_tokenizer=pre(
         split(r"[\r\n]"), split(r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-Ρ]+"),
         split(r"\s?[!-/:-~！-／：-～‘-‟　-。]+"), split(r"\s+$"), split("[一-龥ࠀ-一가-퟿]+"), digits, BYTES))  # fmt: skip
+    deepseek3 = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+                 r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")  # fmt: skip
+    add("deepseek3", "llama3", pre_tokenizer=pre(
+        split(r"\p{N}{1,3}"), split("[一-龥぀-ゟ゠-ヿ]+"), split(deepseek3), BYTES),
+        model={"ignore_merges": False})  # fmt: skip
     add("spelled", "qwen2", AWKWARD, normalizer={"type": "ByteLevel"}, pre_tokenizer=split("Ġ|Ċ"),
         post_processor=template([], [("<|im_end|>", len(bases["qwen2"]["model"]["vocab"]) + 2)]))  # fmt: skip
     first = dict(pre_tokenizer=metaspace("first"), decoder=metaspace("first"))
