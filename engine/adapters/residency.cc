@@ -192,13 +192,11 @@ int64_t Residency::ReclaimablePages(ReclaimRank rank) const {
 Residency::Resident* Residency::FindOrAdd(const AdapterRef& adapter) {
   auto [it, added] = residents_.try_emplace(KeyOf(*adapter));
   Resident& resident = it->second;
-  if (resident.forgotten && !adapter->retired()) {  // the same content, uploaded again
-    resident.adapter = adapter;
-    resident.forgotten = false;
-  }
-  if (added) {
+  if (added || !adapter->retired()) {  // the content's name of today: older ones are let go
     resident.adapter = adapter;
     resident.forgotten = adapter->retired();
+  }
+  if (added) {
     resident.serial = next_serial_++;
     for (const kernels::LoraModuleEntry& entry : adapter->layout().modules) {
       resident.max_rank = std::max(resident.max_rank, entry.rank);

@@ -244,7 +244,7 @@ absl::StatusOr<AdapterInfo> StoredCatalog::Delete(const std::string& tenant,
     std::erase_if(tenants_[tenant].replaced,
                   [&](const auto& replaced) { return replaced.first.first == name; });
     forgotten = !IsNamed(tenant, info.digest);
-    if (forgotten) removed->version->Retire();
+    removed->version->Retire();
     history_.Publish(CatalogEvent::Kind::kDeleting, info);
   }
   if (forgotten && forget_ != nullptr) forget_(tenant, info.digest);
@@ -319,7 +319,7 @@ absl::StatusOr<AdapterInfo> StoredCatalog::CommitVersion(const UploadRequest& re
     info = InfoOf(entry);
     replaced = Exchange(request.tenant, request.name, std::move(entry));
     forgotten = replaced.has_value() && !IsNamed(request.tenant, replaced->manifest.digest);
-    if (forgotten) replaced->version->Retire();
+    if (replaced.has_value()) replaced->version->Retire();
     history_.Publish(CatalogEvent::Kind::kPut, info);
   }
   if (forgotten && forget_ != nullptr) forget_(request.tenant, replaced->manifest.digest);

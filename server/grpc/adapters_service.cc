@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/status_macros.h"
 #include "server/grpc/adapter_messages.h"
+#include "server/grpc/pins.h"
 #include "server/grpc/unary.h"
 #include "server/grpc/watch_reactor.h"
 
@@ -50,10 +51,7 @@ absl::StatusOr<engine::AdapterInfo> Pin(const Front& front, const v1::PinAdapter
   if (request.pinned()) CHORUS_RETURN_IF_ERROR(front.engine->Pin(adapter, true));
   absl::StatusOr<engine::AdapterInfo> info =
       front.catalog->SetPinned(tenant, request.name(), request.pinned());
-  // What is pinned in the pool is what is pinned on the disk.
-  if (info.ok() != request.pinned()) {
-    CHORUS_RETURN_IF_ERROR(front.engine->Pin(adapter, false));
-  }
+  if (info.ok() != request.pinned()) SyncPin(front, tenant, adapter->digest());
   return info;
 }
 
@@ -94,9 +92,10 @@ grpc::ServerUnaryReactor* AdaptersService::Delete(grpc::CallbackServerContext* /
       [front = front_](const v1::DeleteAdapterRequest& message) -> absl::StatusOr<v1::Adapter> {
     std::optional<int64_t> if_version;
     if (message.has_if_version()) if_version = message.if_version();
-    CHORUS_ASSIGN_OR_RETURN(
-        const engine::AdapterInfo info,
-        front->catalog->Delete(front->PrincipalOf().tenant, message.name(), if_version));
+    const std::string tenant = front->PrincipalOf().tenant;
+    CHORUS_ASSIGN_OR_RETURN(const engine::AdapterInfo info,
+                            front->catalog->Delete(tenant, message.name(), if_version));
+    SyncPin(*front, tenant, info.digest);
     return ToProto(info, front->engine->stats().adapters);
   };
   return UnaryCall<v1::DeleteAdapterRequest>(front_, Method::kDelete, front_->files, request,

@@ -6,6 +6,7 @@
 #include "grpcpp/server_context.h"
 #include "kernels/status_macros.h"
 #include "server/grpc/adapter_messages.h"
+#include "server/grpc/pins.h"
 #include "server/log/log.h"
 
 namespace chorus::server {
@@ -151,7 +152,11 @@ absl::Status UploadReactor::Append(const v1::UploadRequest& request) {
 
 absl::StatusOr<engine::AdapterInfo> UploadReactor::Commit() {
   if (upload_ == nullptr) return OutOfOrder("begin first", "the end");
+  const absl::StatusOr<engine::AdapterInfo> before = front_->catalog->Get(principal_.tenant, name_);
   CHORUS_ASSIGN_OR_RETURN(engine::AdapterInfo info, upload_->Commit());
+  if (before.ok() && before->digest != info.digest) {
+    SyncPin(*front_, principal_.tenant, before->digest);
+  }
   if (info.pinned) {
     // The name was pinned; now its new version is, if there is room.
     CHORUS_ASSIGN_OR_RETURN(const engine::AdapterRef adapter,

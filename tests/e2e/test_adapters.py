@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 import adapter_files
-from client import refusal_of
+from client import adapters, refusal_of
 from daemon import wait_until
 
 PROMPT = "over the land"
@@ -237,6 +237,46 @@ def test_only_names_are_pinned_and_a_refused_pin_changes_nothing(client):
     assert refused(client.pin, "big").reason == "PIN_BUDGET"
     client.pin("voice", False)
     assert client.pin("big").pinned
+
+
+def test_a_pin_is_a_names_own_though_others_have_the_same_content(client):
+    same = make(1, 16)
+    pages = client.upload("a", same).pages
+    client.upload("b", same)
+    big = client.upload("big", make(2, 80))
+    assert big.pages <= BUDGET < big.pages + pages
+
+    def only_big_is_pinned():
+        client.pin("big")  # or it is refused: the others still take of the budget
+        return client.pin("big", False)
+
+    client.pin("a")
+    client.pin("b")
+    client.pin("a", False)
+    assert refused(client.pin, "big").reason == "PIN_BUDGET"  # b's pin is there
+    client.pin("b", False)
+    only_big_is_pinned()
+    client.pin("a")
+    client.delete("a")
+    only_big_is_pinned()
+    client.upload("a", same)
+    client.pin("a")
+    replaced = client.upload("a", make(3, 1))
+    assert replaced.pinned and replaced.pages + big.pages <= BUDGET
+    only_big_is_pinned()
+
+
+def test_a_deleted_name_is_let_go_though_another_has_its_content(client):
+    stored = client.upload("a", make(1))
+    client.upload("b", make(1))
+    client.generate("a", PROMPT, **SHORT)  # it is resident, under this name
+    watch = client.watch(client.list().revision)
+    client.delete("a")
+    of_a = (event for event in watch if event.adapter.version == stored.version)
+    kinds = [adapters.AdapterEvent.Kind.Name(next(of_a).kind) for _ in range(2)]
+    watch.cancel()
+    assert kinds == ["DELETING", "DELETED"]
+    assert client.generate("b", PROMPT, **SHORT).started.model == "b"
 
 
 @pytest.mark.reaches("VALUE_OUT_OF_RANGE")
