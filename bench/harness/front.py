@@ -7,7 +7,6 @@ machine's cores, so its processor time, divided by the cores, is taken out of th
 
 import random
 import statistics
-import time
 
 from harness import ratio
 
@@ -16,14 +15,13 @@ PROMPT = 128
 MAX_TOKENS = 128
 
 
-def run_bursts(engine, server, seconds, cores, seed):
+def run_bursts(engine, server, budget, cores, seed):
     """One block per turn of both: tokens a second of each, and the parts of the served time."""
     draw = random.Random(seed)
     _engine_burst(engine, 0)
     server.bench(STREAMS, PROMPT, MAX_TOKENS, 0)
     blocks = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end or len(blocks) < 4:
+    while budget.goes_on(len(blocks), lambda: target(blocks)["met"] is not None):
         burst = draw.randrange(1, 1 << 31)
         block = {}
         for side in draw.sample(("engine", "served"), 2):

@@ -13,9 +13,9 @@ POOL_BYTES = 1 << 30
 NUM_ADAPTERS = 16
 MIB = 1 << 20
 
-# Seconds for: steps, adapters loaded but unused, the front.
-FULL = (150, 120, 120)
-QUICK = (30, 25, 25)
+# Seconds for each part, and how long it may go on while a half-width is too wide.
+FULL = {"steps": (150, 400), "unused": (100, 400), "front": (100, 300)}
+QUICK = {"steps": (30, 30), "unused": (25, 25), "front": (25, 25)}
 
 
 def model_directory(root):
@@ -44,35 +44,33 @@ class Measurement:
     def run(self):
         adapters = peft.write_adapters(os.path.join(self._scratch, "adapters"), self._model,
                                        NUM_ADAPTERS)
-        seconds = QUICK if self._options.quick else FULL
         with EngineProcess(self._build.program(ENGINE), self._model,
                            os.path.join(self._scratch, "store"), POOL_BYTES, self._threads,
                            adapters) as engine:
             self._raw["engine"] = engine.description
-            targets = self._measure_steps(engine, *seconds[:2])
-            targets += self._measure_front(engine, seconds[2])
+            targets = self._measure_steps(engine) + self._measure_front(engine)
         if not self._options.json:
             self._print()
         return {"raw": self._raw, "targets": targets}
 
-    def _measure_steps(self, engine, seconds, unused_seconds):
-        self._say(f"steps, sides in random turns: {seconds} s")
+    def _measure_steps(self, engine):
         seed = self._options.seed
         steps.warm_up(engine)
         # Before the probes of the ceilings take memory of their own.
         held = memory.resident(engine.pid, engine.description["pool_bytes"])
         self._raw["memory"] = {"engine": held}
-        rounds = steps.run_rounds(engine, seconds, seed)
-        self._say(f"adapters loaded but unused: {unused_seconds} s")
-        unused = steps.run_unused(engine, unused_seconds, seed)
+        rounds = steps.run_rounds(engine, self._budget("steps", "steps, sides in turns"), seed)
+        unused = steps.run_unused(engine, self._budget("unused", "adapters loaded but unused"),
+                                  seed)
         self._raw |= {"rounds": rounds, "unused": unused, "ceilings": steps.ceilings(rounds)}
-        return steps.targets(rounds, unused)
+        return steps.step_targets(rounds["blocks"]) + [steps.unused_target(unused)]
 
-    def _measure_front(self, engine, seconds):
-        self._say(f"the server in front of the engine: {seconds} s")
+    def _measure_front(self, engine):
         with ServerProcess(self._build.program(DAEMON), self._build.program(CLIENT), self._model,
                            self._scratch, POOL_BYTES, self._threads) as server:
-            blocks = front.run_bursts(engine, server, seconds, machine.cores(), self._options.seed)
+            blocks = front.run_bursts(
+                engine, server, self._budget("front", "the server in front of the engine"),
+                machine.cores(), self._options.seed)
             held = memory.resident(server.pid, engine.description["pool_bytes"])
         self._raw["front"] = blocks
         self._raw["memory"]["chorusd"] = held
@@ -81,9 +79,12 @@ class Measurement:
                 ratio.target("chorusd: resident memory, pool full ÷ (weights + pool)",
                              held["full"] / wanted, 1.15, "lower")]
 
-    def _say(self, text):
+    def _budget(self, part, title):
+        seconds, most = (QUICK if self._options.quick else FULL)[part]
         if not self._options.json:
-            print("·", text, file=sys.stderr, flush=True)
+            longer = f", up to {most} s until it is resolved" if most > seconds else ""
+            print(f"· {title}: {seconds} s{longer}", file=sys.stderr, flush=True)
+        return ratio.Budget(seconds, most)
 
     def _print(self):
         raw = self._raw

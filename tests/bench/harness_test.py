@@ -22,6 +22,11 @@ class RatioTest(unittest.TestCase):
         self.assertAlmostEqual(shared.value, 1.5)
         self.assertLess(shared.half_width, 1e-9)
 
+    def test_a_block_in_which_one_side_was_disturbed_moves_it_little(self):
+        above, below = [1.5] * 21, [1.0] * 21
+        above[3], below[7] = 9.0, 9.0
+        self.assertEqual(ratio.Ratio(above, below).value, 1.5)
+
     def test_half_width_covers_the_true_ratio_as_often_as_it_says(self):
         draw = random.Random(7)
         covered = 0
@@ -38,6 +43,18 @@ class RatioTest(unittest.TestCase):
     def test_sides_of_different_lengths_are_refused(self):
         with self.assertRaises(ValueError):
             ratio.Ratio([1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+class BudgetTest(unittest.TestCase):
+    def test_ends_with_its_time_when_it_is_resolved(self):
+        budget = ratio.Budget(0.0, 60.0)
+        self.assertTrue(budget.goes_on(ratio.FEWEST_BLOCKS - 1, lambda: True))
+        self.assertFalse(budget.goes_on(ratio.FEWEST_BLOCKS, lambda: True))
+
+    def test_goes_on_while_it_is_not_resolved_and_no_longer_than_its_most(self):
+        self.assertTrue(ratio.Budget(0.0, 60.0).goes_on(100, lambda: False))
+        self.assertFalse(ratio.Budget(0.0, 0.0).goes_on(100, lambda: False))
+        self.assertTrue(ratio.Budget(60.0).goes_on(100, lambda: True))
 
 
 class TargetTest(unittest.TestCase):
