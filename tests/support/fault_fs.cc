@@ -165,17 +165,18 @@ std::shared_ptr<FaultDisk> FaultDisk::CutPower() const {
 std::map<std::string, std::string> FaultDisk::Files() const {
   MutexLock lock(&mutex_);
   std::map<std::string, std::string> files;
-  const std::function<void(size_t, const std::string&)> walk = [&](size_t directory,
-                                                                   const std::string& prefix) {
+  std::vector<std::pair<size_t, std::string>> directories = {{0, ""}};
+  while (!directories.empty()) {
+    const auto [directory, prefix] = directories.back();
+    directories.pop_back();
     for (const auto& [name, node] : nodes_[directory].names) {
       if (nodes_[node].is_directory) {
-        walk(node, absl::StrCat(prefix, name, "/"));
+        directories.emplace_back(node, absl::StrCat(prefix, name, "/"));
       } else {
         files[prefix + name] = nodes_[node].bytes;
       }
     }
-  };
-  walk(0, "");
+  }
   return files;
 }
 

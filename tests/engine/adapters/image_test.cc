@@ -70,7 +70,7 @@ double Rounded(DType type, float value) {
 }
 
 float FileElement(const Written& written, const TensorSpan& span, int64_t index) {
-  const std::string bytes = written.tensors.substr(span.offset, span.bytes);
+  const std::string_view bytes = std::string_view(written.tensors).substr(span.offset, span.bytes);
   return ElementAt(std::as_bytes(std::span(bytes)), span.dtype, static_cast<size_t>(index));
 }
 
