@@ -117,7 +117,8 @@ absl::Status BpeModel::AddMerge(int32_t rank, std::string_view left, std::string
 }
 
 void BpeModel::IndexWords() {
-  cuts_words_ = !raw_bytes_ && Find(kWordBorder).has_value();
+  // A character that yields nothing would leave what is beside it to merge.
+  cuts_words_ = !raw_bytes_ && Find(kWordBorder).has_value() && unknown_.has_value();
   for (const auto& [token, id] : vocabulary_) {
     std::optional<std::string> word = raw_bytes_ ? SpelledBytes(token) : token;
     if (word.has_value()) words_.emplace(*std::move(word), Word{id, false});

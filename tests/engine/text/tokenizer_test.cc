@@ -144,6 +144,16 @@ TEST(TokenizerTest, MergesByRankLeftmostFirst) {
   EXPECT_THAT(fused->Encode("axxb").value(), ElementsAre(1, 0, 2));
 }
 
+// Found by random strings: words were cut apart at their borders although a character between two
+// borders can vanish.
+TEST(TokenizerTest, BordersMeetWhereWhatIsUnknownVanishes) {
+  const auto tokenizer = LoadTokenizer(Patched(R"({"added_tokens": [], "model": {
+      "unk_token": null, "vocab": {"▁": 6, "▁▁": 7}, "merges": [["▁", "▁"]]}})")
+                                           .dump())
+                             .value();
+  EXPECT_THAT(tokenizer->Encode("a▁xy▁▁b").value(), ElementsAre(1, 7, 6, 2));
+}
+
 TEST(TokenizerTest, SpecialTokensOfTheConfigHaveIdsWhereTheVocabularyHasThem) {
   const auto tokenizer = LoadTokenizer(TinyTokenizer().dump(),
                                        R"({"bos_token": "<s>", "eos_token": {"content": "<call>"},
