@@ -13,7 +13,8 @@ class Clock {
   virtual ~Clock() = default;
   virtual absl::Time Now() const = 0;
 
-  // The machine's clock; lives for ever.
+  // The machine's clock as it stood at the first call, and then only forward: when somebody sets
+  // it, no deadline comes early and no measurement is wrong. Lives for ever.
   static const Clock* Real();
 };
 

@@ -297,9 +297,9 @@ void Engine::Impl::Deliver(std::vector<Message> messages) {
 bool Engine::Impl::RunStep() {
   const std::optional<StepPlan> plan = scheduler.PlanStep(clock->Now());
   if (!plan.has_value()) return false;
-  const absl::Time begin = absl::Now();
+  const absl::Time begin = clock->Now();
   const absl::StatusOr<StepResult> result = model.runner->Run(*plan);
-  step_seconds += absl::ToDoubleSeconds(absl::Now() - begin);
+  step_seconds += absl::ToDoubleSeconds(clock->Now() - begin);
   if (!result.ok()) {
     failed = true;
     scheduler.FailAll(result.status());

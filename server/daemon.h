@@ -27,6 +27,8 @@ namespace chorus::server {
 
 class Daemon {
  public:
+  static constexpr absl::Duration kTick = GrpcServer::kTick;
+
   // Loads the model, recovers the store and serves. REQUIRES: config.Validate() is OK.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const ServerConfig& config);
   // Ends calls that are still under way, without waiting for their answers.
@@ -43,7 +45,7 @@ class Daemon {
   // Everything that was accepted has ended.
   bool Drained() const { return draining_ && engine_->Drained(); }
 
-  // What is to be done a few times a second, on one thread: drains, cuts off clients that stall.
+  // What is to be done once in a kTick, on one thread: drains, cuts off clients that stall.
   // An error when the engine has failed and the process has to be started again.
   absl::Status Tick();
 

@@ -8,15 +8,13 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "absl/time/clock.h"
+#include "engine/clock.h"
 #include "server/config/command_line.h"
 #include "server/daemon.h"
 #include "server/log/log.h"
 
 namespace chorus::server {
 namespace {
-
-constexpr absl::Duration kTick = absl::Milliseconds(100);
 
 sigset_t EndingSignals() {
   sigset_t signals;
@@ -28,7 +26,7 @@ sigset_t EndingSignals() {
 
 // Waits one tick; true when a signal came.
 bool SignalCame(const sigset_t& signals) {
-  const timespec tick = absl::ToTimespec(kTick);
+  const timespec tick = absl::ToTimespec(Daemon::kTick);
   return sigtimedwait(&signals, nullptr, &tick) > 0;
 }
 
@@ -44,13 +42,14 @@ int Serve(const ServerConfig& config) {
   LogInfo("ready", {{"listen", config.listen},
                     {"grpc_port", (*daemon)->grpc_port()},
                     {"metrics_port", (*daemon)->metrics_port()}});
+  const engine::Clock& clock = *engine::Clock::Real();
   absl::Time give_up = absl::InfiniteFuture();
   int exit_status = 0;
   while (true) {
     if (SignalCame(signals)) {
       if (give_up != absl::InfiniteFuture()) _exit(2);
       (*daemon)->Drain();
-      give_up = absl::Now() + absl::Milliseconds(config.drain_delay_ms + config.drain_timeout_ms);
+      give_up = clock.Now() + absl::Milliseconds(config.drain_delay_ms + config.drain_timeout_ms);
     }
     const absl::Status alive = (*daemon)->Tick();
     if (!alive.ok()) {
@@ -59,7 +58,7 @@ int Serve(const ServerConfig& config) {
     }
     if (give_up == absl::InfiniteFuture()) continue;
     if ((*daemon)->Drained()) break;
-    if (absl::Now() >= give_up) {
+    if (clock.Now() >= give_up) {
       LogWarning("drain took too long, what still runs is ended");
       exit_status = 2;
       break;

@@ -48,9 +48,7 @@ void Generation::Start(std::shared_ptr<engine::TokenStream> stream) {
     stream_ = std::move(stream);
     if (sink_ == nullptr) return;  // the client left while the request was built
     *step.message.mutable_started() = started_;
-    step.sink = sink_;
-    writing_ = true;
-    write_began_ = clock_->Now();
+    BeginWrite(&step);
   }
   Do(step);
 }
@@ -89,11 +87,11 @@ bool Generation::OnClientGone() {
   return OnNews();
 }
 
-bool Generation::CutIfStalled(absl::Time since) {
+bool Generation::CutIfStalled(int limit) {
   std::shared_ptr<AnswerSink> sink;
   {
     MutexLock lock(&mutex_);
-    if (sink_ == nullptr || !writing_ || cut_ || write_began_ >= since) return false;
+    if (sink_ == nullptr || !writing_ || cut_ || ++sweeps_ <= limit) return false;
     cut_ = true;
     sink = sink_;
   }
@@ -124,11 +122,13 @@ void Generation::TakeEvents(Step* step) {
                                        {"completion_tokens", answer_.completion_tokens()}});
     }
   }
-  if (sink_ != nullptr && (step->last || !IsEmpty(step->message))) {
-    step->sink = sink_;
-    writing_ = true;
-    write_began_ = now;
-  }
+  if (sink_ != nullptr && (step->last || !IsEmpty(step->message))) BeginWrite(step);
+}
+
+void Generation::BeginWrite(Step* step) {
+  step->sink = sink_;
+  writing_ = true;
+  sweeps_ = 0;
 }
 
 void Generation::Meter(const v1::GenerateResponse& message, absl::Time now) {

@@ -37,8 +37,9 @@ class Generation {
   bool OnNews();        // the engine has said something
   bool OnWritten();     // there is room for the next message
   bool OnClientGone();  // the call is over for the client, who gets nothing more
-  // Ends the call of a client that has had a message before it since before `since`.
-  bool CutIfStalled(absl::Time since);
+  // One sweep. Ends the call of a client that has had the same message before it for more than
+  // `limit` sweeps; true if it did.
+  bool CutIfStalled(int limit);
 
  private:
   // What is to be done without the lock.
@@ -52,6 +53,7 @@ class Generation {
 
   bool done() const CHORUS_REQUIRES(mutex_) { return ended_ && sink_ == nullptr; }
   void TakeEvents(Step* step) CHORUS_REQUIRES(mutex_);
+  void BeginWrite(Step* step) CHORUS_REQUIRES(mutex_);
   void Meter(const v1::GenerateResponse& message, absl::Time now) CHORUS_REQUIRES(mutex_);
   void AddSummary(v1::GenerateResponse* message) const CHORUS_REQUIRES(mutex_);
   void Do(const Step& step);
@@ -68,7 +70,7 @@ class Generation {
   RequestMeter meter_ CHORUS_GUARDED_BY(mutex_);
   std::shared_ptr<AnswerSink> sink_ CHORUS_GUARDED_BY(mutex_);  // null: the client is gone
   bool writing_ CHORUS_GUARDED_BY(mutex_) = false;
-  absl::Time write_began_ CHORUS_GUARDED_BY(mutex_);
+  int sweeps_ CHORUS_GUARDED_BY(mutex_) = 0;  // that have seen the message that is being written
   bool cut_ CHORUS_GUARDED_BY(mutex_) = false;
   bool ended_ CHORUS_GUARDED_BY(mutex_) = false;
 };

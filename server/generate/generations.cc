@@ -75,15 +75,14 @@ void Generations::Cancel(const std::string& tenant, const std::string& request_i
   engine_->Cancel(EngineRequestId(tenant, request_id), -1, engine::FinishReason::kCancelled);
 }
 
-void Generations::CutStalled(absl::Duration limit) {
+void Generations::CutStalled(int limit) {
   std::vector<std::shared_ptr<Generation>> all;
   {
     MutexLock lock(&mutex_);
     for (const auto& [stream, generation] : by_stream_) all.push_back(generation);
   }
-  const absl::Time since = clock_->Now() - limit;
   for (const std::shared_ptr<Generation>& generation : all) {
-    if (generation->CutIfStalled(since)) metrics_->SlowReaderCut();
+    if (generation->CutIfStalled(limit)) metrics_->SlowReaderCut();
   }
 }
 

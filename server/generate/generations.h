@@ -32,8 +32,9 @@ class Generations {
   // Ends the request; unknown ids are ignored: it may just have ended.
   void Cancel(const std::string& tenant, const std::string& request_id);
 
-  // Cuts off every client that has had a message before it for longer than `limit`.
-  void CutStalled(absl::Duration limit);
+  // One sweep: cuts off every client that has had the same message before it for more than `limit`
+  // sweeps. Not a time: after a pause of the whole machine nobody is to blame.
+  void CutStalled(int limit);
 
  private:
   void Listen();

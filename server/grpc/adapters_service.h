@@ -36,7 +36,7 @@ class AdaptersService final : public RawAdapters {
                                                     const grpc::ByteBuffer* request) override;
 
   // Ends uploads whose clients have sent nothing for longer than `limit`.
-  void CutStalled(absl::Duration limit) { uploads_.CutStalled(front_->clock->Now(), limit); }
+  void CutStalled(int limit) { uploads_.CutStalled(limit); }
 
  private:
   const Front* const front_;

@@ -92,8 +92,9 @@ void GrpcServer::SetReady(bool ready) {
 
 void GrpcServer::CutStalled() {
   const absl::Duration limit = absl::Milliseconds(front_->config->stall_limit_ms);
-  front_->generations->CutStalled(limit);
-  adapters_.CutStalled(std::max(limit, kUploadStall));
+  const auto sweeps = [](absl::Duration time) { return static_cast<int>(time / kTick); };
+  front_->generations->CutStalled(sweeps(limit));
+  adapters_.CutStalled(sweeps(std::max(limit, kUploadStall)));
 }
 
 }  // namespace chorus::server

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "chorus/v1/admin.pb.h"
 #include "grpcpp/server.h"
 #include "server/grpc/acceptor.h"
@@ -18,6 +19,8 @@ namespace chorus::server {
 
 class GrpcServer {
  public:
+  static constexpr absl::Duration kTick = absl::Milliseconds(100);
+
   // Serves on front->config->listen, as not ready. `front` must outlive the server.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const Front* front,
                                                            const v1::ServerInfo& info);
@@ -28,7 +31,7 @@ class GrpcServer {
   // What grpc.health.v1 says of the server and of each service.
   void SetReady(bool ready);
   void StopAccepting() { acceptor_->Stop(); }
-  // Ends calls whose clients neither read nor write.
+  // Ends calls whose clients neither read nor write. REQUIRES: called once in a kTick.
   void CutStalled();
 
  private:

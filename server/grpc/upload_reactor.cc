@@ -40,13 +40,10 @@ void UploadTable::Remove(UploadReactor* reactor) {
   reactors_.erase(reactor);
 }
 
-void UploadTable::CutStalled(absl::Time now, absl::Duration limit) {
+void UploadTable::CutStalled(int limit) {
   kernels::MutexLock lock(&mutex_);  // so that no reactor goes away meanwhile
   for (UploadReactor* const reactor : reactors_) {
-    const int64_t since = reactor->waiting_since_ns_;
-    if (since == 0 || absl::FromUnixNanos(since) + limit > now) continue;
-    reactor->waiting_since_ns_ = 0;
-    reactor->context_->TryCancel();
+    if (reactor->waiting_ && ++reactor->sweeps_ > limit) reactor->context_->TryCancel();
   }
 }
 
@@ -68,12 +65,13 @@ void UploadReactor::OnDone() {
 }
 
 void UploadReactor::Read() {
-  waiting_since_ns_ = absl::ToUnixNanos(front_->clock->Now());
+  sweeps_ = 0;
+  waiting_ = true;
   StartRead(&in_);
 }
 
 void UploadReactor::OnReadDone(bool ok) {
-  waiting_since_ns_ = 0;
+  waiting_ = false;
   front_->files->Post([this, ok] { ok ? HandleMessage() : HandleEnd(); });
 }
 

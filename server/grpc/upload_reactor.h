@@ -23,8 +23,8 @@ class UploadTable {
  public:
   void Add(UploadReactor* reactor);
   void Remove(UploadReactor* reactor);
-  // Cancels the calls that have waited for their client for longer than `limit`.
-  void CutStalled(absl::Time now, absl::Duration limit);
+  // One sweep: cancels the calls that have waited for their client for more than `limit` sweeps.
+  void CutStalled(int limit);
 
  private:
   kernels::Mutex mutex_;
@@ -64,7 +64,8 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer> {
   std::unique_ptr<engine::Upload> upload_;
   bool tensors_began_ = false;
   int64_t bytes_ = 0;
-  std::atomic<int64_t> waiting_since_ns_{0};  // 0: not waiting for the client
+  std::atomic<bool> waiting_{false};  // for the client
+  std::atomic<int> sweeps_{0};        // that have seen it wait
 };
 
 }  // namespace chorus::server

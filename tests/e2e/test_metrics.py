@@ -116,7 +116,8 @@ def test_what_runs_and_what_waits(start_daemon, slow_model_dir):
             ]
 
         wait_until(lambda: gauges() == [2, 1, 2], "two run and one waits")
-        running[0].wait_for_tokens(50)
+        # Any two of the three: the server may have heard of them in another order.
+        wait_until(lambda: sum(each.tokens() > 50 for each in running) == 2, "two have begun")
         page = scrape(daemon)
         assert 0 < page.get("vllm:kv_cache_usage_perc") < 1
         owners = page.all("chorus_pool_pages")
@@ -178,17 +179,17 @@ def test_refusals_by_reason(client, grown):
 def test_preemptions_are_those_of_the_load(start_daemon):
     daemon = start_daemon(pool_bytes="1MiB", pin_budget=0.0, admission_watermark=0.0)
     with Client(daemon.address) as client:
-        fields = {"max_tokens": 600, "ignore_eos": True}
-        running = [client.start("base", [i + 5] * 20, **fields) for i in range(8)]
-        for each in running:
-            assert each.join().usage.completion_tokens == 600
+        fields = {"max_tokens": 600, "ignore_eos": True, "sampling": {"temperature": 1.0}}
+        # One call, so that all eight run at the same time, whatever else the machine does.
+        answer = client.generate("base", [5] * 20, n=8, **fields)
+        assert answer.usage.completion_tokens == 8 * 600
         preempted = client.load().preemptions
         assert preempted > 0
         page = scrape(daemon)
         assert page.get("vllm:num_preemptions_total") == preempted
         # What was computed again is the engine's work, and nobody's tokens.
         assert page.get("vllm:generation_tokens_total") == 8 * 600
-        assert page.get("vllm:prompt_tokens_total") == 8 * 20
+        assert page.get("vllm:prompt_tokens_total") == 20
 
 
 def test_the_process_describes_itself(daemon, client):

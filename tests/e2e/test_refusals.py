@@ -226,7 +226,8 @@ def test_a_full_queue_says_when_to_come_again(start_daemon, slow_model_dir):
     daemon = start_daemon(slow_model_dir, max_running=1, max_waiting=2)
     with Client(daemon.address) as client:
         long = {"max_tokens": 4000, "ignore_eos": True}
-        running = [client.start("base", "go on", request_id=f"r{i}", **long) for i in range(3)]
+        running = [client.start("base", "go on", request_id="r0", **long).wait_for_tokens()]
+        running += [client.start("base", "go on", request_id=f"r{i}", **long) for i in (1, 2)]
 
         def live():
             load = client.load()

@@ -9,11 +9,11 @@
 namespace chorus::test {
 
 // Ids 0 to 255 are the bytes; then come "th", "the", " the", and two special tokens.
-inline constexpr int32_t kServingStart = 259;       // "<|start|>"
-inline constexpr int32_t kServingEnd = 260;         // "<|end|>", which ends a sequence
-inline constexpr int32_t kServingTokens = 261;      // of the tokenizer
-inline constexpr int32_t kServingVocabulary = 264;  // of the model, which knows three more
-inline constexpr int32_t kServingPositions = 512;
+inline constexpr int32_t kServingStart = 259;         // "<|start|>"
+inline constexpr int32_t kServingEnd = 260;           // "<|end|>", which ends a sequence
+inline constexpr int32_t kServingTokens = 261;        // of the tokenizer
+inline constexpr int32_t kServingVocabulary = 264;    // of the model, which knows three more
+inline constexpr int32_t kServingPositions = 32'768;  // seconds of one answer
 
 // REQUIRES: `dir` exists.
 void WriteServingDir(const std::string& dir);

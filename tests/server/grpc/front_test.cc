@@ -72,7 +72,7 @@ TEST(FrontTest, ClientsThatLeaveAtAnyMomentLeaveNothingBehind) {
 
 TEST(FrontTest, CancelEndsAnAnswerWithStatusOk) {
   Served served;
-  v1::GenerateRequest request = TextRequest("base", "once", 500);
+  v1::GenerateRequest request = TextRequest("base", "once", 30'000);
   request.set_request_id("mine");
   grpc::ClientContext context;
   const auto reader = served.inference().Generate(&context, request);

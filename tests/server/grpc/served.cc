@@ -1,7 +1,6 @@
 #include "tests/server/grpc/served.h"
 
-#include <chrono>
-
+#include "absl/time/clock.h"
 #include "kernels/check.h"
 #include "tests/support/serving_dir.h"
 
@@ -26,7 +25,7 @@ Served::Served(server::ServerConfig config) {
   ticks_ = std::thread([this] {
     while (!stopping_) {
       CHORUS_CHECK(daemon_->Tick().ok());
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      absl::SleepFor(server::Daemon::kTick);
     }
   });
   channel_ = grpc::CreateChannel("127.0.0.1:" + std::to_string(daemon_->grpc_port()),
@@ -95,7 +94,7 @@ bool Served::Idle() {
         load.requests_waiting() == 0) {
       return true;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    absl::SleepFor(absl::Milliseconds(10));
   }
   return false;
 }
