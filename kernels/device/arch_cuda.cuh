@@ -1,0 +1,178 @@
+// CudaArch: what a kernel body may ask of the GPU. All PTX of our kernels is here; the SIMT executor
+// answers the same calls on the host (tests/simt/arch_simt.h), and checks what a GPU would not.
+//
+// Every collective (Sync, SyncWarp, Shfl…, Mma…) is of the full block or the full warp. Their last
+// parameters name the place of the call for the executor; they vanish here.
+#ifndef CHORUS_KERNELS_DEVICE_ARCH_CUDA_CUH_
+#define CHORUS_KERNELS_DEVICE_ARCH_CUDA_CUH_
+
+#include "kernels/device/device_code.h"
+#include "kernels/device/dtype.h"
+
+#define CHORUS_SITE int = __builtin_LINE(), const char* = __builtin_FILE()
+
+namespace chorus::kernels {
+
+// Global or shared memory. Indices count elements; accesses of several elements must be aligned.
+template <class T>
+class CudaSpan {
+ public:
+  CHORUS_DEVICE explicit CudaSpan(T* data) : data_(data) {}
+
+  CHORUS_DEVICE T Load(int64_t i) const { return data_[i]; }
+  template <class V>
+  CHORUS_DEVICE void Store(int64_t i, const V& value) const {
+    data_[i] = value;
+  }
+  // Vector is F2, F4 or U4.
+  template <class Vector>
+  CHORUS_DEVICE void LoadTo(Vector& to, int64_t i) const {
+    to = *reinterpret_cast<const Vector*>(data_ + i);
+  }
+  template <class Vector>
+  CHORUS_DEVICE void StoreFrom(const Vector& from, int64_t i) const {
+    *reinterpret_cast<Vector*>(data_ + i) = from;
+  }
+  // 16 bytes of something that is read once: kept out of L1. REQUIRES: global and read-only.
+  CHORUS_DEVICE void StreamTo(U4& to, int64_t i) const {
+    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w)
+                 : "l"(data_ + i));
+  }
+
+  CHORUS_DEVICE T* data() const { return data_; }
+
+ private:
+  T* data_;
+};
+
+class CudaArch {
+ public:
+  CHORUS_DEVICE int Thread() const { return static_cast<int>(threadIdx.x); }
+  CHORUS_DEVICE int Lane() const { return static_cast<int>(threadIdx.x) % kWarpThreads; }
+  CHORUS_DEVICE int Warp() const { return static_cast<int>(threadIdx.x) / kWarpThreads; }
+  CHORUS_DEVICE int Threads() const { return static_cast<int>(blockDim.x); }
+  CHORUS_DEVICE int Block() const { return static_cast<int>(blockIdx.x); }
+  CHORUS_DEVICE int Grid() const { return static_cast<int>(gridDim.x); }
+
+  CHORUS_DEVICE void Sync(CHORUS_SITE) { __syncthreads(); }
+  CHORUS_DEVICE void SyncWarp(CHORUS_SITE) { __syncwarp(); }
+  // `condition` as it is: a bound that the mutation test takes away. One a line.
+  CHORUS_DEVICE bool Guard(bool condition, CHORUS_SITE) { return condition; }
+
+  CHORUS_DEVICE uint32_t Shfl(uint32_t value, int lane, CHORUS_SITE) {
+    return __shfl_sync(~0u, value, lane);
+  }
+  CHORUS_DEVICE float ShflXor(float value, int mask, CHORUS_SITE) {
+    return __shfl_xor_sync(~0u, value, mask);
+  }
+  CHORUS_DEVICE uint32_t Ballot(bool value, CHORUS_SITE) { return __ballot_sync(~0u, value); }
+
+  // `count` elements of global memory.
+  template <class T>
+  CHORUS_DEVICE CudaSpan<T> Global(T* data, int64_t /*count*/) const {
+    return CudaSpan<T>(data);
+  }
+
+  // d += a · b of one warp: m16n8k16 and m16n8k8, f32 sums of 16-bit products. Fragments as in the
+  // PTX manual, "Matrix fragments for mma.m16n8k16 with floating point type".
+  CHORUS_DEVICE void Mma16816(Bf16, float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2,
+                              uint32_t a3, uint32_t b0, uint32_t b1, CHORUS_SITE) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+        "{%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+  }
+  CHORUS_DEVICE void Mma16816(F16, float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2,
+                              uint32_t a3, uint32_t b0, uint32_t b1, CHORUS_SITE) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+        "{%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+  }
+  CHORUS_DEVICE void Mma1688(Bf16, float (&d)[4], uint32_t a0, uint32_t a1, uint32_t b0,
+                             CHORUS_SITE) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, "
+        "{%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a0), "r"(a1), "r"(b0));
+  }
+  CHORUS_DEVICE void Mma1688(F16, float (&d)[4], uint32_t a0, uint32_t a1, uint32_t b0,
+                             CHORUS_SITE) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, "
+        "{%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a0), "r"(a1), "r"(b0));
+  }
+
+  // Two values as one register, `low` in the low half, rounded to nearest even.
+  CHORUS_DEVICE uint32_t Pack(Bf16, float low, float high) const {
+    uint32_t packed;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+    return packed;
+  }
+  CHORUS_DEVICE uint32_t Pack(F16, float low, float high) const {
+    uint32_t packed;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+    return packed;
+  }
+  CHORUS_DEVICE F2 Unpack(Bf16, uint32_t packed) const {
+    return {__uint_as_float(packed << 16), __uint_as_float(packed & 0xffff0000u)};
+  }
+  CHORUS_DEVICE F2 Unpack(F16, uint32_t packed) const {
+    F2 values;
+    asm("{.reg .b16 low, high; mov.b32 {low, high}, %2; cvt.f32.f16 %0, low; cvt.f32.f16 %1, "
+        "high;}"
+        : "=f"(values.x), "=f"(values.y)
+        : "r"(packed));
+    return values;
+  }
+
+  CHORUS_DEVICE float Exp(float x) const { return expf(x); }
+  CHORUS_DEVICE float Log(float x) const { return logf(x); }
+  CHORUS_DEVICE float Rsqrt(float x) const { return rsqrtf(x); }
+
+  // 16 bytes from global to shared memory, done at a CopyWait: groups are closed by CopyCommit, and
+  // CopyWait(n) leaves at most this thread's n newest groups under way. `n` is a literal.
+  template <class To, class From>
+  CHORUS_DEVICE void CopyAsync16(const CudaSpan<To>& to, int64_t i, const CudaSpan<From>& from,
+                                 int64_t j) {
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(
+                     SharedAddress(to.data() + i)),
+                 "l"(from.data() + j)
+                 : "memory");
+  }
+  CHORUS_DEVICE void CopyCommit(CHORUS_SITE) { asm volatile("cp.async.commit_group;" ::: "memory"); }
+  CHORUS_DEVICE void CopyWait(int n, CHORUS_SITE) {
+    switch (n) {
+      case 0: asm volatile("cp.async.wait_group 0;" ::: "memory"); break;
+      case 1: asm volatile("cp.async.wait_group 1;" ::: "memory"); break;
+      case 2: asm volatile("cp.async.wait_group 2;" ::: "memory"); break;
+      case 3: asm volatile("cp.async.wait_group 3;" ::: "memory"); break;
+      default: __trap();
+    }
+  }
+
+ private:
+  static CHORUS_DEVICE uint32_t SharedAddress(const void* data) {
+    return static_cast<uint32_t>(__cvta_generic_to_shared(data));
+  }
+};
+
+// `count` elements from byte `offset` of the block's dynamic shared memory, which is 128-byte
+// aligned. A free function, so that bodies need no `template` keyword.
+template <class T>
+CHORUS_DEVICE CudaSpan<T> Shared(const CudaArch&, int offset, int) {
+  extern __shared__ __align__(128) unsigned char chorus_shared[];
+  return CudaSpan<T>(reinterpret_cast<T*>(chorus_shared + offset));
+}
+
+}  // namespace chorus::kernels
+
+#undef CHORUS_SITE
+
+#endif  // CHORUS_KERNELS_DEVICE_ARCH_CUDA_CUH_

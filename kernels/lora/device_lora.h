@@ -1,0 +1,53 @@
+// How LoRA looks to kernels on a device: adapters in tables that a step only reads, the rows of the
+// step that have one, and the delta that a site's expand leaves for the kernel that reads next.
+#ifndef CHORUS_KERNELS_LORA_DEVICE_LORA_H_
+#define CHORUS_KERNELS_LORA_DEVICE_LORA_H_
+
+#include <cstdint>
+
+#include "kernels/device/device_code.h"
+#include "kernels/lora/slots.h"
+
+namespace chorus::kernels {
+
+// All pointers are the device's.
+struct LoraDeviceTable {
+  const LoraModuleEntry* entries = nullptr;  // [max_slots, layers · kNumLoraModules]
+  const int32_t* ids = nullptr;              // [max_slots, ids_stride] page ids, ascending
+  const int32_t* num_ids = nullptr;          // [max_slots]; 0: the slot is empty
+  int32_t max_slots = 0;
+  int32_t layers = 0;
+  int32_t ids_stride = 0;
+
+  CHORUS_HOST_DEVICE int64_t EntryIndex(int32_t slot, int32_t layer, int32_t module) const {
+    return (int64_t{slot} * layers + layer) * kNumLoraModules + module;
+  }
+  CHORUS_HOST_DEVICE int64_t num_entries() const {
+    return int64_t{max_slots} * layers * kNumLoraModules;
+  }
+};
+
+// What an expand wrote: scale · (xA · Bᵀ + bias) in the columns of the site's modules, for rows
+// with a slot whose module has a rank; everything else is undefined and must not be read.
+struct LoraDelta {
+  const float* data = nullptr;        // [rows, stride], null: no row of the batch has an adapter
+  int32_t rows = 0;
+  int32_t stride = 0;
+  const int32_t* row_slots = nullptr;  // [rows] slot of the row's adapter, -1 without
+  LoraDeviceTable table;
+  int32_t layer = 0;
+};
+
+// Whether `row` has a delta in the columns of `module`. REQUIRES: row < delta.rows.
+template <class Arch>
+CHORUS_DEVICE bool HasDelta(Arch& arch, const LoraDelta& delta, int row, int module) {
+  if (delta.data == nullptr) return false;
+  const int32_t slot = arch.Global(delta.row_slots, delta.rows).Load(row);
+  if (slot < 0) return false;
+  const auto entries = arch.Global(delta.table.entries, delta.table.num_entries());
+  return entries.Load(delta.table.EntryIndex(slot, delta.layer, module)).rank > 0;
+}
+
+}  // namespace chorus::kernels
+
+#endif  // CHORUS_KERNELS_LORA_DEVICE_LORA_H_
