@@ -42,6 +42,25 @@ struct F16 {
     const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
     return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
   }
+  // Round to nearest, ties to even, to infinity from 65520; a NaN stays a (quiet) NaN.
+  static constexpr F16 FromFloat(float value) {
+    const uint32_t u = std::bit_cast<uint32_t>(value);
+    const uint32_t sign = (u >> 16) & 0x8000u;
+    const uint32_t magnitude = u & 0x7fffffffu;
+    uint32_t bits = 0;
+    if (magnitude > 0x7f800000u) {
+      bits = 0x7e00u | ((magnitude >> 13) & 0x3ffu);
+    } else if (magnitude >= 0x477ff000u) {
+      bits = 0x7c00u;
+    } else if (magnitude >= 0x38800000u) {  // 2^-14, the smallest normal one
+      bits = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
+    } else {
+      // At 0.5 the last place of an f32 is 2^-24, that of a subnormal f16: the sum rounds to it.
+      const float sum = std::bit_cast<float>(magnitude) + 0.5f;
+      bits = std::bit_cast<uint32_t>(sum) - 0x3f000000u;
+    }
+    return {static_cast<uint16_t>(sign | bits)};
+  }
 };
 
 }  // namespace chorus::kernels

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/device/pool_view.h"
+#include "tests/support/element.h"
 
 namespace chorus::test {
 
@@ -23,19 +24,11 @@ class TestPool {
   const kernels::PoolView& view() const { return view_; }
 
   void Set(int64_t cell, int64_t element, float value) {
-    std::byte* const at = view_.CellAddress(cell);
-    if (view_.dtype == kernels::DType::kF32) {
-      reinterpret_cast<float*>(at)[element] = value;
-    } else {
-      reinterpret_cast<kernels::Bf16*>(at)[element] = kernels::Bf16::FromFloat(value);
-    }
+    StoreElement(view_.dtype, view_.CellAddress(cell), element, value);
   }
 
   double Get(int64_t cell, int64_t element) const {
-    const std::byte* const at = view_.CellAddress(cell);
-    return view_.dtype == kernels::DType::kF32
-               ? reinterpret_cast<const float*>(at)[element]
-               : reinterpret_cast<const kernels::Bf16*>(at)[element].ToFloat();
+    return LoadElement(view_.dtype, view_.CellAddress(cell), element);
   }
 
  private:

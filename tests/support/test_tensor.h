@@ -9,6 +9,7 @@
 
 #include "kernels/device/tensor_view.h"
 #include "tests/support/counter_hash.h"
+#include "tests/support/element.h"
 
 namespace chorus::test {
 
@@ -32,17 +33,10 @@ class TestTensor {
   }
 
   void Set(int64_t row, int64_t col, float value) {
-    if (dtype_ == kernels::DType::kF32) {
-      view().Row<float>(row)[col] = value;
-    } else {
-      view().Row<kernels::Bf16>(row)[col] = kernels::Bf16::FromFloat(value);
-    }
+    StoreElement(dtype_, RowData(row), col, value);
   }
 
-  double Get(int64_t row, int64_t col) const {
-    return dtype_ == kernels::DType::kF32 ? view().Row<float>(row)[col]
-                                          : view().Row<kernels::Bf16>(row)[col].ToFloat();
-  }
+  double Get(int64_t row, int64_t col) const { return LoadElement(dtype_, RowData(row), col); }
 
   // The given rows, in that order.
   TestTensor Pick(const std::vector<int32_t>& rows) const {

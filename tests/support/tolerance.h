@@ -14,6 +14,7 @@ namespace chorus::test {
 
 constexpr double kF32Unit = 0x1p-24;
 constexpr double kBf16Unit = 0x1p-8;  // half a spacing of 2^-7 relative to the lower power of two
+constexpr double kF16Unit = 0x1p-11;
 
 // A sum of `terms` products in f32 whose magnitudes add up to `magnitude`. vdpbf16ps rounds twice
 // per pair and flushes subnormals, which the +2 and the smallest normal cover.
@@ -22,10 +23,21 @@ inline double SumTolerance(int64_t terms, double magnitude) {
          static_cast<double>(terms) * 0x1p-126;
 }
 
+// The unit roundoff of a type, and half the spacing of its subnormal numbers.
+constexpr double Unit(kernels::DType type) {
+  return type == kernels::DType::kF32    ? kF32Unit
+         : type == kernels::DType::kBf16 ? kBf16Unit
+                                         : kF16Unit;
+}
+constexpr double SubnormalUnit(kernels::DType type) {
+  return type == kernels::DType::kF32    ? 0x1p-150
+         : type == kernels::DType::kBf16 ? 0x1p-134
+                                         : 0x1p-25;
+}
+
 // What rounding a result of this size to `type` may add.
 inline double RoundingTolerance(kernels::DType type, double value) {
-  return type == kernels::DType::kF32 ? kF32Unit * std::abs(value)
-                                      : kBf16Unit * std::abs(value) + 0x1p-133;
+  return Unit(type) * std::abs(value) + SubnormalUnit(type);
 }
 
 // Attention in f32: a score errs by at most (head_dim + 2)·u·S, S = scale·Σ|q k| (SumTolerance),
