@@ -1,5 +1,6 @@
-// CudaArch: what a kernel body may ask of the GPU. All PTX of our kernels is here; the SIMT executor
-// answers the same calls on the host (tests/simt/arch_simt.h), and checks what a GPU would not.
+// CudaArch: what a kernel body may ask of the GPU. All PTX of our kernels is here; the SIMT
+// executor answers the same calls on the host (tests/simt/arch_simt.h), and checks what a GPU would
+// not.
 //
 // Every collective (Sync, SyncWarp, Shfl…, Mma…) is of the full block or the full warp. Their last
 // parameters name the place of the call for the executor; they vanish here.
@@ -141,19 +142,30 @@ class CudaArch {
   template <class To, class From>
   CHORUS_DEVICE void CopyAsync16(const CudaSpan<To>& to, int64_t i, const CudaSpan<From>& from,
                                  int64_t j) {
-    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(
-                     SharedAddress(to.data() + i)),
-                 "l"(from.data() + j)
-                 : "memory");
+    asm volatile(
+        "cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(SharedAddress(to.data() + i)),
+        "l"(from.data() + j)
+        : "memory");
   }
-  CHORUS_DEVICE void CopyCommit(CHORUS_SITE) { asm volatile("cp.async.commit_group;" ::: "memory"); }
+  CHORUS_DEVICE void CopyCommit(CHORUS_SITE) {
+    asm volatile("cp.async.commit_group;" ::: "memory");
+  }
   CHORUS_DEVICE void CopyWait(int n, CHORUS_SITE) {
     switch (n) {
-      case 0: asm volatile("cp.async.wait_group 0;" ::: "memory"); break;
-      case 1: asm volatile("cp.async.wait_group 1;" ::: "memory"); break;
-      case 2: asm volatile("cp.async.wait_group 2;" ::: "memory"); break;
-      case 3: asm volatile("cp.async.wait_group 3;" ::: "memory"); break;
-      default: __trap();
+      case 0:
+        asm volatile("cp.async.wait_group 0;" ::: "memory");
+        break;
+      case 1:
+        asm volatile("cp.async.wait_group 1;" ::: "memory");
+        break;
+      case 2:
+        asm volatile("cp.async.wait_group 2;" ::: "memory");
+        break;
+      case 3:
+        asm volatile("cp.async.wait_group 3;" ::: "memory");
+        break;
+      default:
+        __trap();
     }
   }
 

@@ -1,9 +1,10 @@
 // Device: an accelerator with its memory, streams, events and graphs: a CUDA card, or in tests the
-// simulator, which runs the same kernel sources on the host in an adversarial order. Implementations
-// come from CudaDevice::Open (kernels/device/cuda_device.h) and tests/sim.
+// simulator, which runs the same kernel sources on the host in an adversarial order.
+// Implementations come from CudaDevice::Open (kernels/device/cuda_device.h) and tests/sim.
 //
 // Everything is taken before Seal(), which the runner calls when it is ready: after it nothing may
-// allocate or free, and the device counts what would (DeviceCounters), so that tests can assert zero.
+// allocate or free, and the device counts what would (DeviceCounters), so that tests can assert
+// zero.
 //
 // Status: an error of a call that CUDA reports as sticky is Internal, names the op, and is returned
 // from then on by every call of the device; the process has to be started again.
@@ -24,8 +25,8 @@
 namespace chorus::kernels {
 
 struct DeviceInfo {
-  std::string name;                    // as the driver says it
-  int32_t compute_capability = 0;      // 90 for 9.0
+  std::string name;                // as the driver says it
+  int32_t compute_capability = 0;  // 90 for 9.0
   int32_t multiprocessors = 0;
   int32_t max_block_shared_bytes = 0;  // with opt-in
   int64_t l2_bytes = 0;

@@ -1,0 +1,373 @@
+// Like the shrink, a warp has the tiles of its present turn and of the next under way. The xA of a
+// piece is added up, rounded and laid out once by the whole block, and used for all items of the
+// piece and module that follow.
+#include <type_traits>
+
+#include "kernels/device/arch.h"
+#include "kernels/lora/expand_kernel.h"
+
+namespace chorus::kernels {
+namespace {
+
+// What a warp does of an item. Two of them live at a time: no more than what is needed.
+struct ExpandItem {
+  int32_t slot = 0;
+  int32_t first_row = 0;
+  int32_t rows = 0;
+  int32_t rank_blocks = 0;
+  int32_t site_module = 0;
+  int32_t xa_column = 0;
+  float scale = 0.0f;
+  int32_t bias_tile = -1;
+  int32_t first_tile = 0;   // of B at first_block
+  int32_t first_block = 0;  // of 32 outputs, of this warp
+  int32_t end_block = 0;
+};
+
+template <class Arch>
+CHORUS_DEVICE ExpandItem FindItem(Arch& arch, const LoraExpandParams& params, int32_t segments,
+                                  int32_t number) {
+  const LoraSiteShape& site = params.site;
+  const LoraPiece piece =
+      FindPiece(arch, params.step, site, params.layer,
+                params.step.ItemBeginIndex(params.layer, params.site_index, true), segments, number,
+                [&](const LoraModuleEntry& entry, int32_t m) {
+                  return ExpandItems(site.y_width[m], entry.rank);
+                });
+  ExpandItem item;
+  item.slot = piece.slot;
+  item.first_row = piece.first_row;
+  item.rows = piece.rows;
+  item.rank_blocks = RankBlocks(piece.entry.rank);
+  item.site_module = piece.site_module;
+  item.xa_column = piece.xa_column;
+  item.scale = piece.entry.scale;
+  item.bias_tile = piece.entry.bias_tile;
+  const int32_t item_blocks = ExpandBlocks(item.rank_blocks);
+  const int32_t warp_blocks = item_blocks / kLoraWarps;
+  const int32_t width_blocks = WidthBlocks(site.y_width[piece.site_module]);
+  item.first_block = Min(piece.index * item_blocks + arch.Warp() * warp_blocks, width_blocks);
+  item.end_block = Min(item.first_block + warp_blocks, width_blocks);
+  item.first_tile = piece.entry.b_tile + item.first_block * item.rank_blocks;
+  return item;
+}
+
+// kWarpTiles at a time: all blocks of a warp at once, or one block's ranks in several turns.
+CHORUS_DEVICE int32_t Turns(const ExpandItem& item) {
+  return DivideUp<int32_t>(item.rank_blocks, kWarpTiles);
+}
+
+template <class Arch>
+CHORUS_DEVICE auto Ring(Arch& arch) {
+  return Shared<unsigned char>(arch, kExpandRingOffset, kExpandRingBytes);
+}
+template <class Arch>
+CHORUS_DEVICE int RingAt(Arch& arch, int slot, int tile) {
+  const int warp_slot = arch.Warp() * kExpandRingSlots + slot;
+  return (warp_slot * kWarpTiles + tile) * PoolCells::kDeviceTileBytes + arch.Lane() * 16;
+}
+
+// Begins to copy the tiles of a turn, which follow one another, to ring slot `to`.
+template <class Arch>
+CHORUS_DEVICE void FetchTiles(Arch& arch, const LoraExpandParams& params, const ExpandItem& item,
+                              int32_t turn, int to) {
+  const int lane = arch.Lane();
+  const int32_t count = (item.end_block - item.first_block) * item.rank_blocks - turn * kWarpTiles;
+  int64_t address = 0;
+  if (arch.Guard(lane < count && lane < kWarpTiles)) {
+    address = TileAddress(arch, params.step.table, params.pool, item.slot,
+                          item.first_tile + turn * kWarpTiles + lane);
+  }
+  const auto pool = arch.Global(params.pool.base, params.pool.total_bytes());
+  const auto ring = Ring(arch);
+  CHORUS_UNROLL for (int q = 0; q < kWarpTiles; ++q) {
+    const int64_t from = ShflAddress(arch, address, q);
+    if (arch.Guard(q < count)) {
+      arch.CopyAsync16(ring, RingAt(arch, to, q), pool, from + lane * 16);
+    }
+  }
+}
+
+// This lane's eight values of rank pair `pair`: registers 0 … 3 of an A fragment, two in each.
+template <class Arch>
+CHORUS_DEVICE void AddPlanes(Arch& arch, const LoraExpandParams& params, const ExpandItem& item,
+                             int32_t pair, F2 (&values)[4]) {
+  constexpr int kAtOnce = 4;
+  const int32_t inputs = params.site.inputs;
+  const int32_t fours = item.rank_blocks / 4;
+  int32_t group_blocks = 1;
+  if (pair < 2 * fours) {
+    group_blocks = 4;
+  } else if (pair == 2 * fours && (item.rank_blocks & 2) != 0) {
+    group_blocks = 2;
+  }
+  const int32_t num_planes = Planes(inputs, group_blocks, params.turns);
+  const auto planes =
+      arch.Global(params.planes.data, params.planes.count(MaxPlanes(inputs, params.turns)));
+  CHORUS_UNROLL for (int i = 0; i < 4; ++i) values[i] = F2{0.0f, 0.0f};
+  CHORUS_NO_UNROLL for (int32_t first = 0; first < num_planes; first += kAtOnce) {
+    F2 loaded[4][kAtOnce];
+    CHORUS_UNROLL for (int i = 0; i < 4; ++i) {
+      const int32_t row = arch.Lane() / 4 + 8 * (i % 2);
+      const int32_t block = 2 * pair + i / 2;
+      const int32_t column = item.xa_column + block * kTileRanks + arch.Lane() % 4 * 2;
+      const bool inside = row < item.rows && block < item.rank_blocks;
+      CHORUS_UNROLL for (int p = 0; p < kAtOnce; ++p) {
+        loaded[i][p] = F2{0.0f, 0.0f};
+        if (arch.Guard(inside && first + p < num_planes)) {
+          planes.LoadTo(loaded[i][p], params.planes.Index(first + p, item.first_row + row, column));
+        }
+      }
+    }
+    CHORUS_UNROLL for (int i = 0; i < 4; ++i) {
+      CHORUS_UNROLL for (int p = 0; p < kAtOnce; ++p) {
+        values[i].x += loaded[i][p].x;
+        values[i].y += loaded[i][p].y;
+      }
+    }
+  }
+}
+
+// The exponent field of `value`, or that of 1 where there is no power of two to take out.
+CHORUS_DEVICE uint32_t ExponentOf(float value) {
+  const uint32_t exponent = __builtin_bit_cast(uint32_t, value) >> 23 & 0xffu;
+  return exponent == 0 || exponent >= 254 ? 127u : exponent;
+}
+CHORUS_DEVICE float PowerOfTwo(uint32_t exponent) {
+  return __builtin_bit_cast(float, exponent << 23);
+}
+
+// Rows' exponents for f16: its low part would be subnormal, and lost, where xA is far from 1.
+template <class Arch>
+CHORUS_DEVICE void FindExponents(Arch& arch, const F2 (&values)[kMaxRankPairs / kLoraWarps][4],
+                                 uint32_t (&exponents)[2]) {
+  const auto maxima = Shared<float>(arch, kExpandMaximaOffset, kLoraWarps * kPieceRows);
+  CHORUS_UNROLL for (int half = 0; half < 2; ++half) {
+    float largest = 0.0f;
+    CHORUS_UNROLL for (int h = 0; h < kMaxRankPairs / kLoraWarps; ++h) {
+      CHORUS_UNROLL for (int i = half; i < 4; i += 2) {
+        largest = Max(largest, Max(Max(values[h][i].x, -values[h][i].x),
+                                   Max(values[h][i].y, -values[h][i].y)));
+      }
+    }
+    largest = Max(largest, arch.ShflXor(largest, 1));
+    largest = Max(largest, arch.ShflXor(largest, 2));
+    if (arch.Lane() % 4 == 0) {
+      maxima.Store(arch.Warp() * kPieceRows + arch.Lane() / 4 + 8 * half, largest);
+    }
+  }
+  arch.Sync();
+  CHORUS_UNROLL for (int half = 0; half < 2; ++half) {
+    float largest = 0.0f;
+    CHORUS_UNROLL for (int w = 0; w < kLoraWarps; ++w) {
+      largest = Max(largest, maxima.Load(w * kPieceRows + arch.Lane() / 4 + 8 * half));
+    }
+    exponents[half] = ExponentOf(largest);
+  }
+}
+
+// Lays out xA of the item's piece and module in shared memory.
+template <class T, class Arch>
+CHORUS_DEVICE void FillFragments(Arch& arch, const LoraExpandParams& params,
+                                 const ExpandItem& item) {
+  constexpr int kTurns = kMaxRankPairs / kLoraWarps;
+  const auto high = Shared<uint32_t>(arch, 0, kFragmentWords);
+  const auto low = Shared<uint32_t>(arch, kExpandLowOffset, kFragmentWords);
+  const auto factors = Shared<float>(arch, kExpandFactorOffset, kPieceRows);
+  const int32_t pairs = DivideUp<int32_t>(item.rank_blocks, 2);
+  F2 values[kTurns][4];
+  CHORUS_UNROLL for (int h = 0; h < kTurns; ++h) {
+    CHORUS_UNROLL for (int i = 0; i < 4; ++i) values[h][i] = F2{0.0f, 0.0f};
+    const int32_t pair = h * kLoraWarps + arch.Warp();
+    if (pair < pairs) AddPlanes(arch, params, item, pair, values[h]);
+  }
+  uint32_t exponents[2] = {127, 127};
+  if constexpr (std::is_same_v<T, F16>) FindExponents(arch, values, exponents);
+  arch.Sync();  // the fragments of the piece before are no longer read
+  CHORUS_UNROLL for (int h = 0; h < kTurns; ++h) {
+    const int32_t pair = h * kLoraWarps + arch.Warp();
+    if (pair < pairs) {
+      uint32_t rounded[4];
+      uint32_t rest[4];
+      CHORUS_UNROLL for (int i = 0; i < 4; ++i) {
+        const float power = PowerOfTwo(254 - exponents[i % 2]);
+        const F2 value{values[h][i].x * power, values[h][i].y * power};
+        rounded[i] = arch.Pack(T{}, value.x, value.y);
+        const F2 back = arch.Unpack(T{}, rounded[i]);
+        rest[i] = arch.Pack(T{}, value.x - back.x, value.y - back.y);
+      }
+      const int at = (pair * kWarpThreads + arch.Lane()) * 4;
+      high.StoreFrom(U4{rounded[0], rounded[1], rounded[2], rounded[3]}, at);
+      low.StoreFrom(U4{rest[0], rest[1], rest[2], rest[3]}, at);
+    }
+  }
+  if (arch.Warp() == 0 && arch.Lane() % 4 == 0) {
+    CHORUS_UNROLL for (int half = 0; half < 2; ++half) {
+      factors.Store(arch.Lane() / 4 + 8 * half, item.scale * PowerOfTwo(exponents[half]));
+    }
+  }
+  arch.Sync();
+}
+
+// Adds xA · Bᵀ of one block of 32 outputs over `tiles` rank blocks, whose tiles begin at `tile` of
+// ring slot `from`, and whose first pair of ranks is `pair`.
+template <class T, class Arch>
+CHORUS_DEVICE void AddBlock(Arch& arch, int from, int tile, int32_t tiles, int32_t pair,
+                            float (&sums)[4][4]) {
+  const auto ring = Ring(arch);
+  const auto high = Shared<uint32_t>(arch, 0, kFragmentWords);
+  const auto low = Shared<uint32_t>(arch, kExpandLowOffset, kFragmentWords);
+  CHORUS_NO_UNROLL for (int32_t done = 0; done < tiles; done += 2) {
+    U4 h, l, w0;
+    const int at = ((pair + done / 2) * kWarpThreads + arch.Lane()) * 4;
+    high.LoadTo(h, at);
+    low.LoadTo(l, at);
+    ring.LoadTo(w0, RingAt(arch, from, tile + done));
+    const uint32_t b0[4] = {w0.x, w0.y, w0.z, w0.w};
+    if (done + 1 < tiles) {
+      U4 w1;
+      ring.LoadTo(w1, RingAt(arch, from, tile + done + 1));
+      const uint32_t b1[4] = {w1.x, w1.y, w1.z, w1.w};
+      CHORUS_UNROLL for (int b = 0; b < 4; ++b) {
+        arch.Mma16816(T{}, sums[b], h.x, h.y, h.z, h.w, b0[b], b1[b]);
+        arch.Mma16816(T{}, sums[b], l.x, l.y, l.z, l.w, b0[b], b1[b]);
+      }
+    } else {
+      CHORUS_UNROLL for (int b = 0; b < 4; ++b) {
+        arch.Mma1688(T{}, sums[b], h.x, h.y, b0[b]);
+        arch.Mma1688(T{}, sums[b], l.x, l.y, b0[b]);
+      }
+    }
+  }
+}
+
+// This lane's eight values of lora_B.bias from `column` on, zero without one.
+template <class T, class Arch>
+CHORUS_DEVICE void LoadBias(Arch& arch, const LoraExpandParams& params, const ExpandItem& item,
+                            int32_t column, float (&bias)[8]) {
+  U4 packed{0, 0, 0, 0};
+  if (item.bias_tile >= 0) {
+    const int64_t at = TileAddress(arch, params.step.table, params.pool, item.slot,
+                                   item.bias_tile + column / kTileElements);
+    arch.Global(params.pool.base, params.pool.total_bytes())
+        .LoadTo(packed, at + column % kTileElements * 2);
+  }
+  const uint32_t words[4] = {packed.x, packed.y, packed.z, packed.w};
+  CHORUS_UNROLL for (int i = 0; i < 4; ++i) {
+    const F2 two = arch.Unpack(T{}, words[i]);
+    bias[2 * i] = two.x;
+    bias[2 * i + 1] = two.y;
+  }
+}
+
+template <class T, class Out, class Arch>
+CHORUS_DEVICE void StoreBlock(Arch& arch, const LoraExpandParams& params, const ExpandItem& item,
+                              int32_t block, const float (&sums)[4][4]) {
+  const int32_t column = block * kTileWidth + arch.Lane() % 4 * 8;
+  if (!arch.Guard(column < params.site.y_width[item.site_module])) return;
+  float bias[8];
+  LoadBias<T>(arch, params, item, column, bias);
+  const auto factors = Shared<float>(arch, kExpandFactorOffset, kPieceRows);
+  const auto delta = arch.Global(static_cast<Out*>(params.delta),
+                                 int64_t{params.planes.rows} * params.delta_stride);
+  CHORUS_UNROLL for (int half = 0; half < 2; ++half) {
+    const int32_t row = arch.Lane() / 4 + 8 * half;
+    if (arch.Guard(row < item.rows)) {
+      const float factor = factors.Load(row);
+      float y[8];
+      CHORUS_UNROLL for (int b = 0; b < 4; ++b) {
+        y[2 * b] = factor * sums[b][2 * half] + item.scale * bias[2 * b];
+        y[2 * b + 1] = factor * sums[b][2 * half + 1] + item.scale * bias[2 * b + 1];
+      }
+      const int64_t at = int64_t{item.first_row + row} * params.delta_stride +
+                         params.site.y_column[item.site_module] + column;
+      if constexpr (std::is_same_v<Out, float>) {
+        delta.StoreFrom(F4{y[0], y[1], y[2], y[3]}, at);
+        delta.StoreFrom(F4{y[4], y[5], y[6], y[7]}, at + 4);
+      } else {
+        delta.StoreFrom(U4{arch.Pack(Out{}, y[0], y[1]), arch.Pack(Out{}, y[2], y[3]),
+                           arch.Pack(Out{}, y[4], y[5]), arch.Pack(Out{}, y[6], y[7])},
+                        at);
+      }
+    }
+  }
+}
+
+CHORUS_DEVICE void Clear(float (&sums)[4][4]) {
+  CHORUS_UNROLL for (int b = 0; b < 4; ++b) {
+    CHORUS_UNROLL for (int e = 0; e < 4; ++e) sums[b][e] = 0.0f;
+  }
+}
+
+// One turn's tiles: several blocks whole, or some ranks of one block, which the last turn ends.
+template <class T, class Out, class Arch>
+CHORUS_DEVICE void RunTurn(Arch& arch, const LoraExpandParams& params, const ExpandItem& item,
+                           int32_t turn, int from, float (&sums)[4][4]) {
+  if (item.rank_blocks > kWarpTiles) {
+    if (item.first_block == item.end_block) return;
+    if (turn == 0) Clear(sums);
+    const int32_t done = turn * kWarpTiles;
+    AddBlock<T>(arch, from, 0, Min<int32_t>(kWarpTiles, item.rank_blocks - done), done / 2, sums);
+    if (turn + 1 == Turns(item)) StoreBlock<T, Out>(arch, params, item, item.first_block, sums);
+    return;
+  }
+  CHORUS_NO_UNROLL for (int32_t block = item.first_block; block < item.end_block; ++block) {
+    Clear(sums);
+    const int tile = (block - item.first_block) * item.rank_blocks;
+    AddBlock<T>(arch, from, tile, item.rank_blocks, 0, sums);
+    StoreBlock<T, Out>(arch, params, item, block, sums);
+  }
+}
+
+template <class T, class Out, class Arch>
+CHORUS_DEVICE void LoraExpandBody(Arch& arch, const LoraExpandParams& params) {
+  const int32_t segments = arch.Global(params.step.num_segments, 1).Load(0);
+  const auto begins = arch.Global(params.step.item_begin, params.step.num_item_begins());
+  const int32_t items =
+      begins.Load(params.step.ItemBeginIndex(params.layer, params.site_index, true) + segments);
+  const ItemShare share = ShareOf(items, arch.Block(), arch.Grid());
+  if (share.begin == share.end) return;
+
+  ExpandItem next = FindItem(arch, params, segments, share.begin);
+  int slot = 0;
+  FetchTiles(arch, params, next, 0, slot);
+  arch.CopyCommit();
+  int32_t filled_row = -1;  // whose fragments lie in shared memory
+  int32_t filled_module = 0;
+  CHORUS_NO_UNROLL for (int32_t i = share.begin; i < share.end; ++i) {
+    const ExpandItem item = next;
+    const bool has_next = i + 1 < share.end;
+    if (has_next) next = FindItem(arch, params, segments, i + 1);
+    if (item.first_row != filled_row || item.site_module != filled_module) {
+      FillFragments<T>(arch, params, item);
+      filled_row = item.first_row;
+      filled_module = item.site_module;
+    }
+    float sums[4][4];
+    const int32_t turns = Turns(item);
+    CHORUS_NO_UNROLL for (int32_t turn = 0; turn < turns; ++turn) {
+      if (turn + 1 < turns) {
+        FetchTiles(arch, params, item, turn + 1, 1 - slot);
+      } else if (has_next) {
+        FetchTiles(arch, params, next, 0, 1 - slot);
+      }
+      arch.CopyCommit();
+      arch.CopyWait(1);
+      RunTurn<T, Out>(arch, params, item, turn, slot, sums);
+      slot = 1 - slot;
+    }
+  }
+}
+
+}  // namespace
+
+CHORUS_KERNEL(kLoraExpandBf16F32, LoraExpandParams, kLoraThreads, 2,
+              (LoraExpandBody<Bf16, float>(arch, params)))
+CHORUS_KERNEL(kLoraExpandF16F32, LoraExpandParams, kLoraThreads, 2,
+              (LoraExpandBody<F16, float>(arch, params)))
+CHORUS_KERNEL(kLoraExpandBf16Bf16, LoraExpandParams, kLoraThreads, 2,
+              (LoraExpandBody<Bf16, Bf16>(arch, params)))
+CHORUS_KERNEL(kLoraExpandF16F16, LoraExpandParams, kLoraThreads, 2,
+              (LoraExpandBody<F16, F16>(arch, params)))
+
+}  // namespace chorus::kernels

@@ -1,0 +1,55 @@
+// LoraExpand on a device: the delta scale · (xA · Bᵀ + bias) of every segment of a step, at one
+// layer and site, each adapter at its own rank. Adds up the planes that LoraShrink left.
+//
+// A B tile on a device is 32 outputs × 8 ranks in the order of its MMA fragments: lane 4g + t,
+// register b and half e hold output 8 · (g / 2) + 2b + g % 2 and rank 2t + e, at byte
+// 16 · lane + 4b + 2e; so a lane ends with eight neighbouring outputs of two rows.
+#ifndef CHORUS_KERNELS_LORA_EXPAND_KERNEL_H_
+#define CHORUS_KERNELS_LORA_EXPAND_KERNEL_H_
+
+#include "kernels/lora/shrink_kernel.h"
+
+namespace chorus::kernels {
+
+// Element of a device's B tile: where (output, rank), both within the tile, lies.
+CHORUS_HOST_DEVICE int32_t DeviceBTileIndex(int32_t output, int32_t rank) {
+  const int32_t group = output / 8 * 2 + output % 2;
+  const int32_t lane = group * 4 + rank / 2;
+  return lane * 8 + output % 8 / 2 * 2 + rank % 2;
+}
+
+struct LoraExpandParams {
+  int32_t layer = 0;
+  int32_t site_index = 0;
+  int32_t turns = 1;  // as in the step's plan
+  LoraSiteShape site;
+  LoraStep step;  // planned
+  PoolCells pool;
+  LoraPlanes planes;
+  void* delta = nullptr;  // [planes.rows, delta_stride] f32 or the pool's type, overwritten in the
+  int32_t delta_stride = 0;  // columns of modules with a rank; elements, a multiple of 8
+};
+
+// The pool's type, then that of the delta. Threads: kLoraThreads; any number of blocks; shared
+// memory: kLoraExpandShared.
+extern const Kernel kLoraExpandBf16F32;
+extern const Kernel kLoraExpandF16F32;
+extern const Kernel kLoraExpandBf16Bf16;
+extern const Kernel kLoraExpandF16F16;
+
+// Shared memory: xA of a piece as A fragments of its rank pairs, rounded (high) and what rounding
+// left (low); a factor for each row; every warp's row maxima, f16 only; then rings.
+constexpr int32_t kMaxRankPairs = kMaxLoraRank / 16;
+constexpr int32_t kFragmentWords = kMaxRankPairs * kWarpThreads * 4;
+constexpr int32_t kExpandLowOffset = kFragmentWords * 4;
+constexpr int32_t kExpandFactorOffset = 2 * kFragmentWords * 4;
+constexpr int32_t kExpandMaximaOffset = kExpandFactorOffset + kPieceRows * 4;
+constexpr int32_t kExpandRingOffset = kExpandMaximaOffset + kLoraWarps * kPieceRows * 4 + 64;
+constexpr int32_t kExpandRingSlots = 2;
+constexpr int32_t kExpandRingBytes = kExpandRingSlots * kItemTiles * PoolCells::kDeviceTileBytes;
+constexpr int32_t kLoraExpandShared = kExpandRingOffset + kExpandRingBytes;
+static_assert(kExpandRingOffset % 128 == 0);
+
+}  // namespace chorus::kernels
+
+#endif  // CHORUS_KERNELS_LORA_EXPAND_KERNEL_H_
