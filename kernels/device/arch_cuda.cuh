@@ -25,7 +25,7 @@ class CudaSpan {
   CHORUS_DEVICE void Store(int64_t i, const V& value) const {
     data_[i] = value;
   }
-  // Vector is F2, F4 or U4.
+  // Vector is F2, U2, F4 or U4.
   template <class Vector>
   CHORUS_DEVICE void LoadTo(Vector& to, int64_t i) const {
     to = *reinterpret_cast<const Vector*>(data_ + i);

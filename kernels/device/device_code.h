@@ -3,6 +3,7 @@
 #ifndef CHORUS_KERNELS_DEVICE_DEVICE_CODE_H_
 #define CHORUS_KERNELS_DEVICE_DEVICE_CODE_H_
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -18,11 +19,22 @@
 #define CHORUS_NO_UNROLL
 #endif
 
+// What the host has checked already: in debug builds a broken promise stops the kernel. The SIMT
+// executor needs none, since its spans know their ends.
+#if defined(__CUDACC__) && !defined(NDEBUG)
+#define CHORUS_DEVICE_DCHECK(condition) ((condition) ? static_cast<void>(0) : __trap())
+#else
+#define CHORUS_DEVICE_DCHECK(condition) static_cast<void>(0)
+#endif
+
 namespace chorus::kernels {
 
 // Registers that move together: one access of 8 or 16 bytes.
 struct alignas(8) F2 {
   float x, y;
+};
+struct alignas(8) U2 {
+  uint32_t x, y;
 };
 struct alignas(16) F4 {
   float x, y, z, w;
@@ -51,6 +63,11 @@ template <class T>
 CHORUS_HOST_DEVICE constexpr T DivideUp(T a, T b) {
   return (a + b - 1) / b;
 }
+
+// a · b + c, rounded once. Everything else is rounded by itself: our kernels are built so that no
+// compiler fuses what the code does not.
+CHORUS_HOST_DEVICE float Fma(float a, float b, float c) { return fmaf(a, b, c); }
+CHORUS_HOST_DEVICE double Fma(double a, double b, double c) { return fma(a, b, c); }
 
 }  // namespace chorus::kernels
 
