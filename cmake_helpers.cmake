@@ -42,6 +42,20 @@ function(chorus_test name)
     add_dependencies(sanitized_subset ${name})
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_LABEL STREQUAL simt)  # fibers are abandoned: stacks that outlive a return cost 8 times as much
+    set_tests_properties(${name} PROPERTIES
+      ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=0:strict_string_checks=1")
+  endif()
+endfunction()
+
+# chorus_simt_kernels(NAME SRCS kernels/….cu … [DEPS …]): kernel sources, paths from the project's
+# root, compiled by the host's compiler for the SIMT executor. Call it below tests/: the properties
+# that it sets are the folder's own.
+function(chorus_simt_kernels name)
+  cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
+  list(TRANSFORM ARG_SRCS PREPEND ${PROJECT_SOURCE_DIR}/)
+  set_source_files_properties(${ARG_SRCS} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
+  chorus_library(${name} SRCS ${ARG_SRCS} DEPS chorus_simt ${ARG_DEPS})
 endfunction()
 
 # chorus_python_test(NAME LABEL label [TIMEOUT s] FILES … [ENVIRONMENT "A=b" …]): pytest files, one

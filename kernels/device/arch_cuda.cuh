@@ -137,6 +137,16 @@ class CudaArch {
   CHORUS_DEVICE float Log(float x) const { return logf(x); }
   CHORUS_DEVICE float Rsqrt(float x) const { return rsqrtf(x); }
 
+  // Integer atomics of one address; the value before comes back. Nothing else is ordered by them.
+  CHORUS_DEVICE int32_t AtomicAdd(const CudaSpan<int32_t>& to, int64_t i, int32_t value,
+                                  CHORUS_SITE) {
+    return atomicAdd(to.data() + i, value);
+  }
+  CHORUS_DEVICE uint32_t AtomicMax(const CudaSpan<uint32_t>& to, int64_t i, uint32_t value,
+                                   CHORUS_SITE) {
+    return atomicMax(to.data() + i, value);
+  }
+
   // 16 bytes from global to shared memory, done at a CopyWait: groups are closed by CopyCommit, and
   // CopyWait(n) leaves at most this thread's n newest groups under way. `n` is a literal.
   template <class To, class From>

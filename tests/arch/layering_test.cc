@@ -49,6 +49,8 @@ TEST(LayeringTest, IncludesPointDownwards) {
     for (const std::string& target : Includes(file)) {
       const std::optional<int> to = Floor(target);
       if (!to.has_value()) continue;
+      // The one door: what a kernel source means where a test compiles it with the host's compiler.
+      if (file.path == "kernels/device/arch.h" && target == "tests/simt/arch_simt.h") continue;
       ++arrows;
       EXPECT_LE(*to, *from) << file.path << " includes " << target;
       // On the engine's ground, text, memory and model do not know each other.

@@ -1,0 +1,90 @@
+#include "tests/simt/shadow.h"
+
+#include "kernels/check.h"
+
+namespace chorus::kernels {
+
+void Shadow::BeginBlock(int bytes) {
+  const auto pairs = static_cast<size_t>(bytes + 1) / 2;
+  if (pairs_.size() < pairs) pairs_.resize(pairs);
+  if (!atomics_.empty() && atomics_.size() < pairs) atomics_.resize(pairs_.size());
+  ++interval_;
+  CHORUS_CHECK_GT(interval_, 0u);
+  block_begin_ = interval_;
+}
+
+void Shadow::Forget() {
+  for (Pair& pair : pairs_) pair.writer.copying = false;
+}
+
+bool Shadow::Unordered(const Party& party, const Actor& actor) const {
+  if (party.interval != interval_ || party.thread == actor.thread) return false;
+  return party.warp != actor.thread / 32 || party.warp_interval == actor.warp_interval;
+}
+
+Shadow::Conflict Shadow::Report(Conflict::Kind kind, const Party& party, int pair,
+                                const Actor& actor) const {
+  return {kind, 2 * pair, party.thread, party.line, party.warp == actor.thread / 32};
+}
+
+void Shadow::Set(Party& party, const Actor& actor) const {
+  party.interval = interval_;
+  party.warp_interval = actor.warp_interval;
+  party.thread = static_cast<int16_t>(actor.thread);
+  party.warp = static_cast<int16_t>(actor.thread / 32);
+  party.line = static_cast<uint16_t>(actor.line);
+}
+
+// Of accesses that do not conflict with each other, what a later conflict has to know: threads of
+// several warps are ordered with nobody; those of one warp only matter in its newest warp interval.
+void Shadow::Join(Party& party, const Actor& actor) const {
+  if (party.interval != interval_) return Set(party, actor);
+  party.line = static_cast<uint16_t>(actor.line);
+  if (party.warp != actor.thread / 32) {
+    party.warp = party.thread = kSeveral;
+  } else if (party.warp_interval != actor.warp_interval) {
+    Set(party, actor);
+  } else if (party.thread != actor.thread) {
+    party.thread = kSeveral;
+  }
+}
+
+std::optional<Shadow::Conflict> Shadow::Touch(Access access, int begin, int bytes,
+                                              const Actor& actor) {
+  if (access == Access::kAtomic && atomics_.empty()) atomics_.resize(pairs_.size());
+  for (int i = begin / 2; i < (begin + bytes + 1) / 2; ++i) {
+    Pair& pair = pairs_[static_cast<size_t>(i)];
+    if (pair.writer.copying) return Report(Conflict::kCopyUnderWay, pair.writer, i, actor);
+    if (Unordered(pair.writer, actor)) return Report(Conflict::kWritten, pair.writer, i, actor);
+    if (access != Access::kWrite && pair.writer.interval < block_begin_) {
+      return Report(Conflict::kUnwritten, pair.writer, i, actor);
+    }
+    if (access != Access::kRead && Unordered(pair.readers, actor)) {
+      return Report(Conflict::kRead, pair.readers, i, actor);
+    }
+    if (!atomics_.empty() && access != Access::kAtomic &&
+        Unordered(atomics_[static_cast<size_t>(i)], actor)) {
+      return Report(Conflict::kAtomic, atomics_[static_cast<size_t>(i)], i, actor);
+    }
+    switch (access) {
+      case Access::kRead:
+        Join(pair.readers, actor);
+        break;
+      case Access::kWrite:
+        Set(pair.writer, actor);
+        break;
+      case Access::kAtomic:
+        Join(atomics_[static_cast<size_t>(i)], actor);
+        break;
+    }
+  }
+  return std::nullopt;
+}
+
+void Shadow::SetCopying(int begin, int bytes, bool copying) {
+  for (int i = begin / 2; i < (begin + bytes + 1) / 2; ++i) {
+    pairs_[static_cast<size_t>(i)].writer.copying = copying;
+  }
+}
+
+}  // namespace chorus::kernels

@@ -1,0 +1,75 @@
+// Shadow: who touched each pair of bytes of a block's shared memory last, so that two accesses that
+// only luck orders are found whatever the order they came in.
+//
+// A block's run is cut into intervals by its Syncs, and within them a warp's into warp intervals by
+// its SyncWarps (neither shuffles nor MMAs order memory). Two accesses of one interval by different
+// threads are ordered only if the threads share a warp and a SyncWarp lies between. Interval
+// numbers never restart, so that what an earlier block wrote counts as never written.
+#ifndef CHORUS_TESTS_SIMT_SHADOW_H_
+#define CHORUS_TESTS_SIMT_SHADOW_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace chorus::kernels {
+
+enum class Access : uint8_t { kRead, kWrite, kAtomic };
+
+class Shadow {
+ public:
+  static constexpr int kSeveral = -2;  // in place of a thread
+
+  struct Actor {
+    int thread;
+    uint32_t warp_interval;
+    int line;  // of the access, for reports
+  };
+  struct Conflict {
+    enum Kind : uint8_t { kUnwritten, kCopyUnderWay, kWritten, kRead, kAtomic } kind;
+    int byte;
+    int thread;  // who was there before, or kSeveral
+    int line;
+    bool same_warp;
+  };
+
+  // Nothing of `bytes` has been written.
+  void BeginBlock(int bytes);
+  void EndInterval() { ++interval_; }
+
+  // Notes the access, or tells what it conflicts with.
+  std::optional<Conflict> Touch(Access access, int begin, int bytes, const Actor& actor);
+  // From issue to landing of an asynchronous copy nobody may touch the bytes.
+  void SetCopying(int begin, int bytes, bool copying);
+  // Forgets copies of a block that was abandoned.
+  void Forget();
+
+ private:
+  // The last to have touched something in one way, or several at once.
+  struct Party {
+    uint32_t interval = 0;
+    uint32_t warp_interval = 0;
+    int16_t thread = -1;
+    int16_t warp = -1;
+    uint16_t line = 0;
+    bool copying = false;  // of a writer: the copy has not landed
+  };
+  struct Pair {
+    Party writer;
+    Party readers;
+  };
+
+  bool Unordered(const Party& party, const Actor& actor) const;
+  Conflict Report(Conflict::Kind kind, const Party& party, int pair, const Actor& actor) const;
+  void Set(Party& party, const Actor& actor) const;
+  void Join(Party& party, const Actor& actor) const;
+
+  uint32_t interval_ = 0;
+  uint32_t block_begin_ = 0;    // the first interval of this block
+  std::vector<Pair> pairs_;     // of bytes
+  std::vector<Party> atomics_;  // like pairs_; empty until the first atomic
+};
+
+}  // namespace chorus::kernels
+
+#endif  // CHORUS_TESTS_SIMT_SHADOW_H_

@@ -1,0 +1,170 @@
+// SimtBlock: one thread block on fibers, a fiber for each CUDA thread. It runs them in the order
+// that the options ask for, and stops at the first thing that a GPU would be wrong about in
+// silence: threads that do not meet, shared or global memory touched unordered or out of bounds,
+// copies used before they are waited for.
+//
+// All fibers run on the thread that calls Run. Whatever fails abandons the block, frames and all,
+// so kernel bodies own nothing.
+#ifndef CHORUS_TESTS_SIMT_SIMT_BLOCK_H_
+#define CHORUS_TESTS_SIMT_SIMT_BLOCK_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels/device/dtype.h"
+#include "kernels/device/kernel.h"
+#include "tests/simt/fiber.h"
+#include "tests/simt/shadow.h"
+#include "tests/simt/simt_memory.h"
+#include "tests/simt/simt_options.h"
+#include "tests/simt/turns.h"
+#include "tests/simt/warp_mma.h"
+
+namespace chorus::kernels {
+
+// A launch under way; borrows everything.
+struct SimtGrid {
+  const Kernel& kernel;
+  const void* params;
+  int32_t blocks;
+  int32_t shared_bytes;
+  SimtMemory& memory;
+  const SimtOptions& options;
+  SimtReport& report;
+};
+
+class SimtBlock {
+ public:
+  // The launch's side. `grid` must outlive the runs of its blocks.
+  void BeginLaunch(const SimtGrid& grid);
+  // False: the block failed, and the report says why.
+  bool Run(int32_t block);
+
+  // The Arch's side, called by the fiber that runs.
+  int thread() const { return thread_; }
+  int num_threads() const { return grid_->kernel.threads; }
+  int block() const { return block_; }
+  int num_blocks() const { return grid_->blocks; }
+
+  // Notes the site; whether the mutation takes it away.
+  bool TakenAway(SiteKind kind, Place place) {
+    const size_t key =
+        reinterpret_cast<uintptr_t>(place.file) + static_cast<size_t>(place.line) * 8;
+    SeenSite& seen = seen_[(key + static_cast<size_t>(kind)) % seen_.size()];
+    if (seen.file != place.file || seen.line != place.line || seen.kind != kind) {
+      Learn(seen, kind, place);
+    }
+    return seen.taken_away && CountTakenAway(place);
+  }
+
+  void Sync(Place place);
+  void SyncWarp(Place place);
+  uint32_t Shfl(uint32_t value, int lane, Place place);
+  uint32_t Ballot(bool value, Place place);
+  void Mma(DType type, int k, const MmaFragments& fragments, Place place);
+
+  // The buffer that holds `bytes` bytes at `data`; an empty one for null and for no bytes.
+  SimtRegion* Global(const void* data, int64_t bytes, Place place);
+  std::byte* Shared(int64_t offset, int64_t bytes, int64_t alignment, Place place);
+  // `region` is null for shared memory.
+  void Touch(SimtRegion* region, Access access, const void* at, int bytes, Place place) {
+    if (region == nullptr) {
+      TouchShared(access, at, bytes, place);
+    } else {
+      TouchGlobal(*region, access, at, bytes, place);
+    }
+  }
+
+  // Bytes land when the thread waits for them, never before. `to` has been touched.
+  void CopyAsync16(void* to, const void* from);
+  void CopyCommit(Place place);
+  void CopyWait(int groups, Place place);
+
+  [[noreturn]] void FailIndex(const SimtRegion* region, int64_t index, int64_t count, Place place);
+  [[noreturn]] void FailAlignment(const SimtRegion* region, int64_t index, int bytes, Place place);
+  [[noreturn]] void Fail(const char* format, ...) __attribute__((format(printf, 2, 3)));
+
+ private:
+  enum class Meeting : uint8_t { kNone, kSync, kSyncWarp, kShfl, kBallot, kMma };
+  struct Copy {
+    std::byte* to;
+    const std::byte* from;
+    int64_t group;
+  };
+  struct Thread {
+    bool left = false;
+    Meeting waits = Meeting::kNone;
+    Place place{"", 0};             // of the meeting
+    const void* brought = nullptr;  // to a meeting of the warp; lies on the thread's stack
+    std::vector<Copy> copies;       // under way
+    int64_t groups = 0;             // committed
+  };
+  struct Warp {
+    uint32_t arrived = 0;
+    Meeting meeting = Meeting::kNone;
+    Place place{"", 0};
+    uint32_t interval = 1;
+  };
+  struct SeenSite {
+    const char* file = nullptr;
+    int line = 0;
+    SiteKind kind = SiteKind::kSync;
+    bool taken_away = false;
+  };
+  struct Exchange {
+    uint32_t value;
+    int lane;
+    uint32_t* result;
+  };
+
+  static void RunThread(void* block);
+  static const char* Name(Meeting meeting);
+
+  void BeginBlock(int32_t block);
+  [[noreturn]] void LeaveKernel();
+  void Wait(Meeting meeting, Place place);
+  void Wake(int thread);
+  void WakeWarp();
+  // True for the last of the warp to arrive, who acts for all and wakes them; others wait inside.
+  bool MeetWarp(Meeting meeting, const void* brought, Place place);
+  template <class T>
+  const T& Brought(int lane) const;
+  Warp& warp() { return warps_[static_cast<size_t>(thread_ / 32)]; }
+  Thread& self() { return threads_[static_cast<size_t>(thread_)]; }
+
+  void TouchShared(Access access, const void* at, int bytes, Place place);
+  void TouchGlobal(SimtRegion& region, Access access, const void* at, int bytes, Place place);
+  [[noreturn]] void FailShared(const Shadow::Conflict& conflict, Access access, Place place);
+  [[noreturn]] void FailGlobal(SimtRegion::Conflict conflict, const SimtRegion& region,
+                               int64_t byte, int other_block, Access access, Place place);
+  void Learn(SeenSite& seen, SiteKind kind, Place place);
+  bool CountTakenAway(Place place);
+  std::string DescribeDeadlock() const;
+
+  const SimtGrid* grid_ = nullptr;
+  int block_ = 0;
+  int thread_ = 0;  // that runs
+  Turns turns_;
+  Fiber caller_;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::vector<Thread> threads_;
+  std::vector<Warp> warps_;
+  int num_left_ = 0;
+  int num_at_sync_ = 0;
+  Place sync_{"", 0};
+  std::vector<std::byte> shared_storage_;
+  std::byte* shared_ = nullptr;
+  Shadow shadow_;
+  SimtRegion nothing_{"a null pointer", nullptr, 0, SimtUse::kReadOnly, 4};
+  std::array<SeenSite, 64> seen_{};
+  int64_t times_taken_away_ = 0;
+  bool deadlock_ = false;
+  std::array<char, 512> failure_{};  // no string: its owner's frame may be abandoned
+};
+
+}  // namespace chorus::kernels
+
+#endif  // CHORUS_TESTS_SIMT_SIMT_BLOCK_H_
