@@ -13,6 +13,24 @@ function(chorus_library name)
   endif()
 endfunction()
 
+# chorus_cuda_code(NAME [THIRD_PARTY]): the target's .cu files are built for every architecture that
+# has a variant, and for newer ones as PTX. A kernel of ours that spills or uses local memory is an
+# error; THIRD_PARTY kernels (instantiations of a library's templates) are let through.
+function(chorus_cuda_code name)
+  cmake_parse_arguments(ARG "THIRD_PARTY" "" "" ${ARGN})
+  set(flags
+    "SHELL:-gencode arch=compute_80,code=sm_80"
+    "SHELL:-gencode arch=compute_90a,code=sm_90a"
+    "SHELL:-gencode arch=compute_90,code=compute_90")
+  if(NOT ARG_THIRD_PARTY)
+    list(APPEND flags
+      "SHELL:-Xptxas --warn-on-spills,--warn-on-local-memory-usage,--warning-as-error")
+  endif()
+  foreach(flag ${flags})
+    target_compile_options(${name} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${flag}>")
+  endforeach()
+endfunction()
+
 # chorus_test(NAME LABEL label [SANITIZED] [TIMEOUT s] SRCS … DEPS …): a GoogleTest program, one
 # ctest entry, one label that says what it is. SANITIZED puts it also in the subset that every run of
 # tests/run builds and runs under asan and tsan: what has threads or touches memory by hand.

@@ -1,13 +1,14 @@
 // Device: an accelerator with its memory, streams, events and graphs: a CUDA card, or in tests the
 // simulator, which runs the same kernel sources on the host in an adversarial order.
-// Implementations come from CudaDevice::Open (kernels/device/cuda_device.h) and tests/sim.
+// Implementations come from CudaDevice::Open (kernels/device/cuda_device.h) and
+// tests/simt/sim_device.h.
 //
 // Everything is taken before Seal(), which the runner calls when it is ready: after it nothing may
-// allocate or free, and the device counts what would (DeviceCounters), so that tests can assert
-// zero.
+// allocate or free. What does so is served, and counted (DeviceCounters): tests assert zero.
 //
 // Status: an error of a call that CUDA reports as sticky is Internal, names the op, and is returned
 // from then on by every call of the device; the process has to be started again.
+// FailedPrecondition: the call is not allowed now (while capturing, after Seal, before Prepare).
 #ifndef CHORUS_KERNELS_DEVICE_DEVICE_H_
 #define CHORUS_KERNELS_DEVICE_DEVICE_H_
 
@@ -34,7 +35,7 @@ struct DeviceInfo {
 };
 
 struct DeviceCounters {
-  int64_t allocations_after_seal = 0;  // device or pinned, and frees
+  int64_t allocations_after_seal = 0;  // and frees: memory, pinned memory, streams, graphs
   int64_t launches = 0;                // outside graphs, captured ones included once
   int64_t graph_replays = 0;
 };
@@ -78,6 +79,8 @@ class DeviceBuffer {
   Free free_ = nullptr;
 };
 
+class DeviceStream;
+
 // A point in a stream's work that other streams and the host can wait for.
 class DeviceEvent {
  public:
@@ -87,7 +90,18 @@ class DeviceEvent {
   virtual absl::Status Wait() = 0;  // blocks the calling thread
 };
 
+// The time between two points of a stream, for benches. Not to be used while capturing.
+class DeviceTimer {
+ public:
+  virtual ~DeviceTimer() = default;
+  virtual absl::Status Start(DeviceStream* stream) = 0;
+  virtual absl::Status Stop(DeviceStream* stream) = 0;
+  // Blocks until Stop's point is reached. REQUIRES: both were called, Start first.
+  virtual absl::StatusOr<double> ElapsedUs() = 0;
+};
+
 // Work captured once, replayed as often as wanted. Launch parameters are those of the capture.
+// Replays of one graph follow each other, whatever their streams.
 class DeviceGraph {
  public:
   virtual ~DeviceGraph() = default;
@@ -99,8 +113,8 @@ class DeviceStream {
  public:
   virtual ~DeviceStream() = default;
 
-  // `blocks` > 0 thread blocks of `kernel`, each with `shared_bytes` of dynamic shared memory.
-  // REQUIRES: `params` is the kernel's struct.
+  // `blocks` > 0 thread blocks of `kernel`, each with `shared_bytes` of dynamic shared memory, for
+  // which it was prepared (Device::Prepare). `params` is the kernel's struct, read before return.
   template <class Params>
   absl::Status Launch(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
                       const Params& params) {
@@ -120,8 +134,10 @@ class DeviceStream {
   virtual absl::Status Synchronize() = 0;  // blocks the calling thread
 
   // Between the two, work of this stream and of streams that wait for its events is recorded, not
-  // run; nothing else may be asked of the device meanwhile.
+  // run; nothing else may be asked of the device by this thread meanwhile. Those streams must have
+  // been waited for by this one at the end. An event recorded then means nothing afterwards.
   virtual absl::Status BeginCapture() = 0;
+  // After an error the capture is over, and nothing was made.
   virtual absl::StatusOr<std::unique_ptr<DeviceGraph>> EndCapture() = 0;
   virtual absl::Status Replay(DeviceGraph* graph) = 0;
 
@@ -134,17 +150,25 @@ class DeviceStream {
 class Device {
  public:
   enum class Priority { kNormal, kHigh };
+  // What a launch may ask of dynamic shared memory without Prepare.
+  static constexpr int32_t kUnpreparedSharedBytes = 48 << 10;
 
   virtual ~Device() = default;
 
   virtual const DeviceInfo& info() const = 0;
   virtual absl::StatusOr<int64_t> FreeBytes() = 0;
   // 256-byte aligned, contents undefined. ResourceExhausted with what is needed and what is free.
+  // REQUIRES: bytes > 0.
   virtual absl::StatusOr<DeviceBuffer> Allocate(int64_t bytes) = 0;
   virtual absl::StatusOr<DeviceBuffer> AllocatePinned(int64_t bytes) = 0;
   virtual absl::StatusOr<std::unique_ptr<DeviceStream>> NewStream(Priority priority) = 0;
   virtual absl::StatusOr<std::unique_ptr<DeviceEvent>> NewEvent() = 0;
+  virtual absl::StatusOr<std::unique_ptr<DeviceTimer>> NewTimer() = 0;
 
+  // Loads the kernel's code and lets its launches ask for up to `shared_bytes`. Before Seal, for
+  // each kernel that is launched later; again with more is fine. FailedPrecondition when this
+  // device cannot run it: no code for its architecture, too much shared memory, too many threads.
+  virtual absl::Status Prepare(const Kernel& kernel, int32_t shared_bytes) = 0;
   virtual void Seal() = 0;
   virtual DeviceCounters counters() const = 0;
 };

@@ -11,6 +11,7 @@
 
 namespace chorus::kernels {
 
+// kCuda: the memory of a Device (kernels/device/device.h), whichever that is.
 enum class DeviceType : uint8_t { kCpu, kCuda };
 
 template <class T>
