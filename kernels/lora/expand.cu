@@ -73,11 +73,8 @@ CHORUS_DEVICE void FetchTiles(Arch& arch, const LoraExpandParams& params, const 
                               int32_t turn, int to) {
   const int lane = arch.Lane();
   const int32_t count = (item.end_block - item.first_block) * item.rank_blocks - turn * kWarpTiles;
-  int64_t address = 0;
-  if (arch.Guard(lane < count && lane < kWarpTiles)) {
-    address = TileAddress(arch, params.step.table, params.pool, item.slot,
-                          item.first_tile + turn * kWarpTiles + lane);
-  }
+  const int64_t address = TileAddress(arch, params.step.table, params.pool, item.slot,
+                                      item.first_tile + turn * kWarpTiles + lane % kWarpTiles);
   const auto pool = arch.Global(params.pool.base, params.pool.total_bytes());
   const auto ring = Ring(arch);
   CHORUS_UNROLL for (int q = 0; q < kWarpTiles; ++q) {
@@ -182,8 +179,12 @@ CHORUS_DEVICE void FillFragments(Arch& arch, const LoraExpandParams& params,
     if (pair < pairs) AddPlanes(arch, params, item, pair, values[h]);
   }
   uint32_t exponents[2] = {127, 127};
-  if constexpr (std::is_same_v<T, F16>) FindExponents(arch, values, exponents);
-  arch.Sync();  // the fragments of the piece before are no longer read
+  // Behind either Sync the fragments of the piece before are no longer read.
+  if constexpr (std::is_same_v<T, F16>) {
+    FindExponents(arch, values, exponents);
+  } else {
+    arch.Sync();
+  }
   CHORUS_UNROLL for (int h = 0; h < kTurns; ++h) {
     const int32_t pair = h * kLoraWarps + arch.Warp();
     if (pair < pairs) {

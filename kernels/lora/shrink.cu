@@ -81,17 +81,15 @@ CHORUS_DEVICE void FetchTiles(Arch& arch, const LoraShrinkParams& params, const 
                               int32_t skip, int to) {
   const int lane = arch.Lane();
   const int32_t count = (item.end_block - item.first_block - skip) * item.blocks;
-  int64_t address = 0;
-  if (arch.Guard(lane < count && lane < kWarpTiles)) {
-    const int32_t tile =
-        item.first_tile + (skip + lane / item.blocks) * item.rank_blocks + lane % item.blocks;
-    address = TileAddress(arch, params.step.table, params.pool, item.slot, tile);
-  }
+  const int32_t mine = lane % kWarpTiles;
+  const int32_t tile =
+      item.first_tile + (skip + mine / item.blocks) * item.rank_blocks + mine % item.blocks;
+  const int64_t address = TileAddress(arch, params.step.table, params.pool, item.slot, tile);
   const auto pool = arch.Global(params.pool.base, params.pool.total_bytes());
   const auto ring = Ring(arch);
   CHORUS_UNROLL for (int q = 0; q < kWarpTiles; ++q) {
     const int64_t from = ShflAddress(arch, address, q);
-    if (arch.Guard(q < count)) {
+    if (q < count) {  // B lies behind A: what is spared here is the reading
       arch.CopyAsync16(ring, RingAt(arch, to, q), pool, from + lane * 16);
     }
   }

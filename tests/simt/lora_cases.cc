@@ -1,0 +1,447 @@
+#include "tests/simt/lora_cases.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "kernels/check.h"
+#include "kernels/lora/expand_kernel.h"
+#include "tests/simt/simt_launch.h"
+
+namespace chorus::test {
+namespace {
+
+using namespace kernels;  // NOLINT: this is about them
+
+constexpr int kSite = 2;  // any
+
+uint16_t Round(DType type, float value) {
+  return type == DType::kBf16 ? Bf16::FromFloat(value).bits : F16::FromFloat(value).bits;
+}
+double Widen(DType type, uint16_t bits) {
+  return type == DType::kBf16 ? Bf16{bits}.ToFloat() : F16{bits}.ToFloat();
+}
+
+// The pool's address space; only what is used costs memory.
+class PoolMemory {
+ public:
+  explicit PoolMemory(int64_t bytes) : bytes_(static_cast<size_t>(bytes)) {
+    data_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHORUS_CHECK(data_ != MAP_FAILED);
+    if (bytes <= int64_t{64} << 20) std::memset(data_, 0xff, bytes_);
+  }
+  ~PoolMemory() { munmap(data_, bytes_); }
+  PoolMemory(const PoolMemory&) = delete;
+  PoolMemory& operator=(const PoolMemory&) = delete;
+
+  unsigned char* data() const { return static_cast<unsigned char*>(data_); }
+
+ private:
+  void* data_;
+  size_t bytes_;
+};
+
+// One module of one adapter at the layer under test.
+struct Matrices {
+  std::vector<double> a;     // [rank, inputs]
+  std::vector<double> b;     // [width, rank]
+  std::vector<double> bias;  // [width]
+};
+
+class Batch {
+ public:
+  explicit Batch(const LoraCase& c)
+      : c_(c),
+        random_(c.seed),
+        cells_{nullptr, c.num_ids, c.layers, c.tiles_per_cell},
+        memory_(cells_.total_bytes()) {
+    cells_.base = memory_.data();
+    MakeSite();
+    MakeRows();
+    MakeAdapters();
+  }
+
+  std::string Run(const SimtOptions& options) {
+    for (const auto step : {&Batch::Plan, &Batch::Shrink, &Batch::Expand}) {
+      std::string failure = (this->*step)(options);
+      if (!failure.empty()) return failure;
+    }
+    return CheckDelta();
+  }
+
+ private:
+  int modules() const { return site_.num_modules; }
+  float Uniform(float scale) {
+    return scale * std::uniform_real_distribution<float>(-1.0f, 1.0f)(random_);
+  }
+
+  void MakeSite() {
+    site_.inputs = c_.inputs;
+    int32_t column = 8;  // the first columns are nobody's
+    for (const int width : c_.widths) {
+      site_.modules[site_.num_modules] = kGate + site_.num_modules - 1;
+      site_.y_column[site_.num_modules] = column;
+      site_.y_width[site_.num_modules++] = width;
+      column += width + 8;
+    }
+    delta_stride_ = column;
+  }
+
+  void MakeRows() {
+    int row = c_.base_rows;
+    for (size_t s = 0; s < c_.segments.size(); ++s) {
+      // Slots are not in the order of rows, and one is empty.
+      const auto slot = static_cast<int32_t>(c_.segments.size() - s);
+      segments_.push_back({slot, row, c_.segments[s].rows});
+      row += c_.segments[s].rows + 1;
+    }
+    rows_ = row;
+    x_stride_ = c_.inputs + 8;
+    x_.resize(static_cast<size_t>(rows_ * x_stride_));
+    for (uint16_t& value : x_) value = Round(c_.dtype, Uniform(c_.x_scale));
+  }
+
+  void MakeAdapters() {
+    const int32_t slots = static_cast<int32_t>(segments_.size()) + 1;
+    std::vector<std::vector<int32_t>> ids(static_cast<size_t>(slots));
+    entries_.resize(static_cast<size_t>(slots * c_.layers * kNumLoraModules));
+    std::memset(static_cast<void*>(entries_.data()), 0xff, entries_.size() * sizeof(entries_[0]));
+    std::vector<int32_t> free(static_cast<size_t>(std::min<int64_t>(c_.num_ids, 4096)));
+    std::iota(free.begin(), free.end(), 0);
+    // In a large pool, its last ids: where a product in 32 bits would wrap.
+    for (int32_t& id : free)
+      id += static_cast<int32_t>(c_.num_ids) - static_cast<int32_t>(free.size());
+    std::shuffle(free.begin(), free.end(), random_);
+    for (size_t s = 0; s < segments_.size(); ++s) {
+      MakeAdapter(c_.segments[s], segments_[s].slot, &free,
+                  &ids[static_cast<size_t>(segments_[s].slot)]);
+    }
+    size_t most = 1;
+    for (const auto& list : ids) most = std::max(most, list.size());
+    ids_stride_ = static_cast<int32_t>(most) + 1;
+    ids_.assign(static_cast<size_t>(slots * ids_stride_), -1);
+    for (size_t s = 0; s < ids.size(); ++s) {
+      num_ids_.push_back(static_cast<int32_t>(ids[s].size()));
+      std::copy(ids[s].begin(), ids[s].end(),
+                ids_.begin() + static_cast<ptrdiff_t>(s) * ids_stride_);
+    }
+  }
+
+  // Tiles of `segment`'s adapter in all layers, the layer's own at any place in a cell.
+  void MakeAdapter(const LoraCaseSegment& segment, int32_t slot, std::vector<int32_t>* free,
+                   std::vector<int32_t>* ids) {
+    const int32_t tiles = TilesOf(segment);
+    const int32_t count = Max(1, DivideUp(DivideUp(tiles + 2, c_.tiles_per_cell), c_.layers));
+    int32_t tile = c_.fills_lease ? count * c_.layers * c_.tiles_per_cell - tiles
+                                  : static_cast<int32_t>(random_() % 3);
+    std::vector<std::pair<int32_t, uint16_t>> contents;  // element, value
+    std::vector<Matrices>& matrices = matrices_.emplace_back();
+    for (int layer = 0; layer < c_.layers; ++layer) {
+      for (int m = 0; m < modules(); ++m) {
+        LoraModuleEntry& entry = entries_[static_cast<size_t>(
+            (slot * c_.layers + layer) * kNumLoraModules + site_.modules[m])];
+        entry = {};
+        if (layer == c_.layer) matrices.emplace_back();
+        const int rank = segment.ranks[static_cast<size_t>(m)];
+        if (rank == 0) continue;
+        entry.rank = rank;
+        entry.scale = 0.25f + static_cast<float>(m);
+        entry.a_tile = tile;
+        tile += static_cast<int32_t>(MatrixTiles(c_.inputs, rank));
+        entry.b_tile = tile;
+        tile += static_cast<int32_t>(MatrixTiles(site_.y_width[m], rank));
+        if (segment.has_bias) {
+          entry.bias_tile = tile;
+          tile += static_cast<int32_t>(VectorTiles(site_.y_width[m]));
+        }
+        if (layer == c_.layer) {
+          matrices.back() = MakeMatrices(entry, site_.y_width[m], &contents);
+        }
+      }
+    }
+    CHORUS_CHECK(static_cast<int32_t>(free->size()) >= count);
+    ids->assign(free->end() - count, free->end());
+    free->resize(free->size() - static_cast<size_t>(count));
+    std::sort(ids->begin(), ids->end());
+    auto* const pool = reinterpret_cast<uint16_t*>(memory_.data());
+    for (const auto& [element, value] : contents) {
+      const int32_t in_cell = c_.tiles_per_cell * kTileElements;
+      const int32_t cell = element / in_cell;
+      const int64_t at = cell / count * c_.num_ids + (*ids)[static_cast<size_t>(cell % count)];
+      pool[at * in_cell + element % in_cell] = value;
+    }
+  }
+
+  // In all layers.
+  int32_t TilesOf(const LoraCaseSegment& segment) const {
+    int64_t tiles = 0;
+    for (int m = 0; m < modules(); ++m) {
+      const int rank = segment.ranks[static_cast<size_t>(m)];
+      if (rank == 0) continue;
+      tiles += MatrixTiles(c_.inputs, rank) + MatrixTiles(site_.y_width[m], rank);
+      if (segment.has_bias) tiles += VectorTiles(site_.y_width[m]);
+    }
+    return static_cast<int32_t>(tiles) * c_.layers;
+  }
+
+  Matrices MakeMatrices(const LoraModuleEntry& entry, int width,
+                        std::vector<std::pair<int32_t, uint16_t>>* contents) {
+    Matrices made;
+    const int32_t rank_blocks = RankBlocks(entry.rank);
+    made.a.resize(static_cast<size_t>(entry.rank * c_.inputs));
+    made.b.resize(static_cast<size_t>(entry.rank * width));
+    const auto add = [&](int32_t element, double* to, bool inside) {
+      const uint16_t value = inside ? Round(c_.dtype, Uniform(1.0f)) : uint16_t{0};
+      if (inside) *to = Widen(c_.dtype, value);
+      contents->emplace_back(element, value);
+    };
+    for (int32_t block = 0; block < rank_blocks; ++block) {
+      for (int32_t r = 8 * block; r < 8 * block + 8; ++r) {
+        for (int32_t k = 0; k < WidthBlocks(c_.inputs) * kTileWidth; ++k) {
+          const int32_t tile = entry.a_tile + k / kTileWidth * rank_blocks + block;
+          const bool inside = r < entry.rank && k < c_.inputs;
+          add(tile * kTileElements + r % 8 * kTileWidth + k % kTileWidth,
+              inside ? &made.a[static_cast<size_t>(r * c_.inputs + k)] : nullptr, inside);
+        }
+        for (int32_t o = 0; o < WidthBlocks(width) * kTileWidth; ++o) {
+          const int32_t tile = entry.b_tile + o / kTileWidth * rank_blocks + block;
+          const bool inside = r < entry.rank && o < width;
+          add(tile * kTileElements + DeviceBTileIndex(o % kTileWidth, r % 8),
+              inside ? &made.b[static_cast<size_t>(o * entry.rank + r)] : nullptr, inside);
+        }
+      }
+    }
+    if (entry.bias_tile >= 0) {
+      made.bias.resize(static_cast<size_t>(width));
+      for (int32_t o = 0; o < VectorTiles(width) * kTileElements; ++o) {
+        add(entry.bias_tile * kTileElements + o,
+            o < width ? &made.bias[static_cast<size_t>(o)] : nullptr, o < width);
+      }
+    }
+    return made;
+  }
+
+  LoraStep Step() {
+    LoraStep step;
+    step.table = {entries_.data(), ids_.data(),
+                  num_ids_.data(), static_cast<int32_t>(num_ids_.size()),
+                  c_.layers,       ids_stride_};
+    count_ = static_cast<int32_t>(segments_.size());
+    step.num_segments = &count_;
+    step.max_segments = count_ + 2;
+    table_ = segments_;
+    table_.resize(static_cast<size_t>(step.max_segments), LoraSegment{-1, -1, -1});
+    step.segments = table_.data();
+    item_begin_.resize(static_cast<size_t>(step.num_item_begins()));
+    step.item_begin = item_begin_.data();
+    return step;
+  }
+
+  void AddStep(SimtMemory* memory, const LoraStep& step, SimtUse item_begin) {
+    memory->Add("entries", step.table.entries, step.table.num_entries(), SimtUse::kReadOnly);
+    memory->Add("ids", step.table.ids, static_cast<int64_t>(ids_.size()), SimtUse::kReadOnly);
+    memory->Add("num_ids", step.table.num_ids, step.table.max_slots, SimtUse::kReadOnly);
+    memory->Add("segments", step.segments, step.max_segments, SimtUse::kReadOnly);
+    memory->Add("num_segments", step.num_segments, 1, SimtUse::kReadOnly);
+    memory->Add("item_begin", step.item_begin, step.num_item_begins(), item_begin);
+  }
+
+  std::string Plan(const SimtOptions& options) {
+    step_ = Step();
+    LoraPlanParams params;
+    params.step = step_;
+    params.turns = c_.turns;
+    for (LoraSiteShape& site : params.sites) site = site_;
+    SimtMemory memory;
+    AddStep(&memory, step_, SimtUse::kWriteOnce);
+    memory.PoisonOutputs();
+    return RunSimt(kLoraPlan, c_.layers * kNumLoraSites * 2, kLoraPlanShared, &params, memory,
+                   options)
+        .failure;
+  }
+
+  int64_t planes_count() const { return planes_.count(MaxPlanes(c_.inputs, c_.turns)); }
+
+  std::string Shrink(const SimtOptions& options) {
+    int32_t ranks = 8;
+    for (const LoraCaseSegment& segment : c_.segments) {
+      int32_t sum = 0;
+      for (const int rank : segment.ranks) sum += RankBlocks(rank) * kTileRanks;
+      ranks = std::max(ranks, sum);
+    }
+    planes_.rows = rows_;
+    planes_.stride = ranks;
+    planes_data_.assign(static_cast<size_t>(planes_count()), 0.0f);
+    planes_.data = planes_data_.data();
+    LoraShrinkParams params;
+    params.x = x_.data();
+    params.x_stride = x_stride_;
+    params.layer = c_.layer;
+    params.site_index = kSite;
+    params.turns = c_.turns;
+    params.site = site_;
+    params.step = step_;
+    params.pool = cells_;
+    params.planes = planes_;
+    SimtMemory memory;
+    AddStep(&memory, step_, SimtUse::kReadOnly);
+    memory.AddBytes("x", x_.data(), static_cast<int64_t>(x_.size()) * 2, SimtUse::kReadOnly, 2);
+    memory.AddBytes("pool", cells_.base, cells_.total_bytes(), SimtUse::kReadOnly, 4);
+    memory.Add("planes", planes_.data, planes_count(), SimtUse::kWriteOnce);
+    memory.PoisonOutputs();
+    return RunSimt(c_.dtype == DType::kBf16 ? kLoraShrinkBf16 : kLoraShrinkF16, c_.blocks,
+                   kLoraShrinkShared, &params, memory, options)
+        .failure;
+  }
+
+  std::string Expand(const SimtOptions& options) {
+    const int64_t bytes = int64_t{rows_} * delta_stride_ * (c_.wide_delta ? 4 : 2);
+    delta_.resize(static_cast<size_t>(bytes));
+    LoraExpandParams params;
+    params.layer = c_.layer;
+    params.site_index = kSite;
+    params.turns = c_.turns;
+    params.site = site_;
+    params.step = step_;
+    params.pool = cells_;
+    params.planes = planes_;
+    params.delta = delta_.data();
+    params.delta_stride = delta_stride_;
+    SimtMemory memory;
+    AddStep(&memory, step_, SimtUse::kReadOnly);
+    memory.AddBytes("pool", cells_.base, cells_.total_bytes(), SimtUse::kReadOnly, 4);
+    memory.Add("planes", planes_.data, planes_count(), SimtUse::kReadOnly);
+    memory.AddBytes("delta", delta_.data(), bytes, SimtUse::kWriteOnce, c_.wide_delta ? 4 : 2);
+    memory.PoisonOutputs();
+    const bool bf16 = c_.dtype == DType::kBf16;
+    const Kernel& kernel = c_.wide_delta ? (bf16 ? kLoraExpandBf16F32 : kLoraExpandF16F32)
+                                         : (bf16 ? kLoraExpandBf16Bf16 : kLoraExpandF16F16);
+    return RunSimt(kernel, c_.blocks, kLoraExpandShared, &params, memory, options).failure;
+  }
+
+  double Delta(int64_t row, int64_t column, bool* poison) const {
+    const auto at = static_cast<size_t>(row * delta_stride_ + column);
+    if (c_.wide_delta) {
+      const float value = reinterpret_cast<const float*>(delta_.data())[at];
+      *poison = std::bit_cast<uint32_t>(value) == ~0u;
+      return value;
+    }
+    const uint16_t bits = reinterpret_cast<const uint16_t*>(delta_.data())[at];
+    *poison = bits == 0xffffu;
+    return Widen(c_.dtype, bits);
+  }
+
+  std::string CheckDelta() const {
+    std::vector<uint8_t> written(static_cast<size_t>(rows_ * delta_stride_));
+    for (size_t s = 0; s < c_.segments.size(); ++s) {
+      for (int row = segments_[s].first_row; row < segments_[s].first_row + segments_[s].num_rows;
+           ++row) {
+        for (int m = 0; m < modules(); ++m) {
+          if (c_.segments[s].ranks[static_cast<size_t>(m)] == 0) continue;
+          std::string failure = CheckModule(s, row, m, &written);
+          if (!failure.empty()) return failure;
+        }
+      }
+    }
+    for (int row = 0; row < rows_; ++row) {
+      for (int column = 0; column < delta_stride_; ++column) {
+        bool poison = false;
+        Delta(row, column, &poison);
+        if (!poison && !written[static_cast<size_t>(row * delta_stride_ + column)]) {
+          return absl::StrCat("delta [", row, ", ", column, "] is written, though it is nobody's");
+        }
+      }
+    }
+    return "";
+  }
+
+  // One row at one module. Errors: sums of K products in f32 by MMAs of 16; what is left of xA
+  // behind two roundings; sums over the ranks; the rounding of the delta.
+  std::string CheckModule(size_t s, int row, int m, std::vector<uint8_t>* written) const {
+    const Matrices& w = matrices_[s][static_cast<size_t>(m)];
+    const auto rank = static_cast<size_t>(c_.segments[s].ranks[static_cast<size_t>(m)]);
+    const double scale = 0.25 + m;
+    std::vector<double> xa(rank), xa_error(rank);
+    double largest = 0.0;
+    for (size_t r = 0; r < rank; ++r) {
+      double absolute = 0.0;
+      for (int k = 0; k < c_.inputs; ++k) {
+        const double product = Widen(c_.dtype, x_[static_cast<size_t>(row * x_stride_ + k)]) *
+                               w.a[r * static_cast<size_t>(c_.inputs) + static_cast<size_t>(k)];
+        xa[r] += product;
+        absolute += std::fabs(product);
+      }
+      xa_error[r] = (c_.inputs / 16 + 16) * 0x1p-23 * absolute;
+      largest = std::max(largest, std::fabs(xa[r]) + xa_error[r]);
+    }
+    for (size_t r = 0; r < rank; ++r) {
+      xa_error[r] += c_.dtype == DType::kBf16 ? std::fabs(xa[r]) * 0x1p-16
+                                              : std::fabs(xa[r]) * 0x1p-21 + largest * 0x1p-24;
+    }
+    for (int o = 0; o < site_.y_width[m]; ++o) {
+      double want = 0.0, absolute = 0.0, bound = 0.0;
+      for (size_t r = 0; r < rank; ++r) {
+        const double b = w.b[static_cast<size_t>(o) * rank + r];
+        want += xa[r] * b;
+        absolute += std::fabs(xa[r] * b);
+        bound += xa_error[r] * std::fabs(b);
+      }
+      bound += (static_cast<double>(rank) / 16 + 8) * 0x1p-22 * absolute;
+      if (!w.bias.empty()) want += w.bias[static_cast<size_t>(o)];
+      want *= scale;
+      bound = scale * bound + std::fabs(want) * 0x1p-22;
+      if (!c_.wide_delta) bound += std::fabs(want) * (c_.dtype == DType::kBf16 ? 0x1p-8 : 0x1p-11);
+      const int column = site_.y_column[m] + o;
+      bool poison = false;
+      const double got = Delta(row, column, &poison);
+      (*written)[static_cast<size_t>(row * delta_stride_ + column)] = 1;
+      if (!(std::fabs(got - want) <= bound)) {
+        return absl::StrCat("delta [", row, ", ", column, "] is ", got, ", want ", want, " ± ",
+                            bound);
+      }
+    }
+    return "";
+  }
+
+  const LoraCase& c_;
+  std::mt19937 random_;
+  PoolCells cells_;
+  PoolMemory memory_;
+  LoraSiteShape site_;
+  int rows_ = 0, x_stride_ = 0, delta_stride_ = 0;
+  std::vector<uint16_t> x_;
+  std::vector<LoraSegment> segments_, table_;  // the table ends in poison
+  std::vector<LoraModuleEntry> entries_;
+  std::vector<int32_t> ids_, num_ids_, item_begin_;
+  std::vector<std::vector<Matrices>> matrices_;  // [segment][module]
+  int32_t ids_stride_ = 0, count_ = 0;
+  LoraStep step_;
+  LoraPlanes planes_;
+  std::vector<float> planes_data_;
+  std::vector<unsigned char> delta_;
+};
+
+}  // namespace
+
+std::string RunLoraCase(const LoraCase& c, const SimtOptions& options) {
+  return Batch(c).Run(options);
+}
+
+std::string Name(const LoraCase& c) {
+  std::string name = absl::StrCat(std::string(kernels::Name(c.dtype)), c.wide_delta ? " f32" : "",
+                                  " inputs ", c.inputs, " widths ", absl::StrJoin(c.widths, "+"),
+                                  " turns ", c.turns, " blocks ", c.blocks, " seed ", c.seed, ":");
+  for (const LoraCaseSegment& s : c.segments) {
+    absl::StrAppend(&name, " ", s.rows, "x", absl::StrJoin(s.ranks, "/"), s.has_bias ? "b" : "");
+  }
+  return name;
+}
+
+}  // namespace chorus::test

@@ -1,0 +1,154 @@
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/simt/lora_cases.h"
+#include "tests/simt/mutation.h"
+#include "tests/simt/simt_launch.h"
+
+namespace chorus::test {
+namespace {
+
+using kernels::DType;
+using kernels::EveryOrder;
+using kernels::SimtOptions;
+
+// The case in one order, another for each seed.
+void Expect(LoraCase c, uint32_t seed) {
+  c.seed = seed;
+  const std::vector<SimtOptions> orders = EveryOrder(seed);
+  const SimtOptions& options = orders[seed % orders.size()];
+  EXPECT_EQ(RunLoraCase(c, options), "") << Name(c) << ", " << Name(options);
+}
+
+class LoraSimtTest : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Simt, LoraSimtTest, testing::Values(DType::kBf16, DType::kF16),
+                         [](const auto& info) { return std::string(kernels::Name(info.param)); });
+
+// Every rank with every number of rows, widths and cuts in turn.
+TEST_P(LoraSimtTest, EveryRankWithEveryNumberOfRows) {
+  const std::vector<int> inputs = {64, 8, 56, 576, 264, 1096};
+  const std::vector<int> widths = {64, 8, 200, 576, 32, 1032};
+  uint32_t seed = 1;
+  for (const int rank : {1, 7, 8, 9, 16, 17, 24, 33, 64, 100, 128, 255, 256}) {
+    for (const int rows : {1, 15, 16, 17, 50}) {
+      Expect({.dtype = GetParam(),
+              .wide_delta = seed % 3 != 0,
+              .inputs = inputs[seed % inputs.size()],
+              .widths = {widths[seed / 2 % widths.size()]},
+              .segments = {{.rows = rows, .ranks = {rank}, .has_bias = seed % 4 == 0}},
+              .num_ids = 512,
+              .turns = seed % 5 == 0 ? 4 : 1,
+              .blocks = 1 + static_cast<int>(seed % 4)},
+             seed);
+      ++seed;
+    }
+  }
+}
+
+TEST_P(LoraSimtTest, NamedWidths) {
+  uint32_t seed = 100;
+  for (const int inputs : {192, 1536, 4096, 5504, 14336}) {
+    Expect({.dtype = GetParam(),
+            .inputs = inputs,
+            .widths = {inputs == 14336 ? 64 : 192},
+            .segments = {{.rows = 3, .ranks = {16}}},
+            .tiles_per_cell = 128,
+            .blocks = 5},
+           seed++);
+  }
+  Expect({.dtype = GetParam(),
+          .widths = {14336},
+          .segments = {{.rows = 2, .ranks = {16}}},
+          .tiles_per_cell = 128,
+          .blocks = 4},
+         seed);
+}
+
+TEST_P(LoraSimtTest, MixedRanksAndModulesThatAnAdapterLacks) {
+  for (uint32_t seed = 200; seed < 206; ++seed) {
+    Expect({.dtype = GetParam(),
+            .inputs = 320,
+            .widths = {96, 40, 232},
+            .segments = {{.rows = 1, .ranks = {8, 0, 16}},
+                         {.rows = 33, .ranks = {0, 256, 8}, .has_bias = true},
+                         {.rows = 2, .ranks = {0, 0, 0}},
+                         {.rows = 5, .ranks = {24, 40, 72}},
+                         {.rows = 16, .ranks = {3, 3, 0}, .has_bias = true}},
+            .num_ids = 512,
+            .turns = 1 + static_cast<int>(seed % 2),
+            .blocks = 1 + static_cast<int>(seed % 7)},
+           seed);
+  }
+}
+
+TEST_P(LoraSimtTest, MoreSegmentsThanThreads) {
+  LoraCase c{.dtype = GetParam(), .inputs = 8, .widths = {8}, .num_ids = 700, .blocks = 9};
+  for (int s = 0; s < 600; ++s) c.segments.push_back({.rows = 1 + s % 2, .ranks = {s % 3}});
+  Expect(c, 300);
+}
+
+TEST_P(LoraSimtTest, NothingToDo) { Expect({.dtype = GetParam(), .segments = {}}, 400); }
+
+// Ids near the end of 16 GiB: a product of an id and a page in 32 bits would wrap.
+TEST_P(LoraSimtTest, PagesAtTheEndOfALargePool) {
+  Expect({.dtype = GetParam(),
+          .inputs = 256,
+          .widths = {256},
+          .segments = {{.rows = 4, .ranks = {16}}, {.rows = 4, .ranks = {64}}},
+          .tiles_per_cell = 128,
+          .num_ids = (int64_t{16} << 30) / (128 * 512) / 2},
+         500);
+}
+
+// xA far from 1: an f16 remainder would be subnormal, and lost.
+TEST_P(LoraSimtTest, SmallAndLargeActivations) {
+  for (const float scale : {1e-3f, 30.0f}) {
+    Expect({.dtype = GetParam(),
+            .inputs = 576,
+            .segments = {{.rows = 7, .ranks = {16}}},
+            .x_scale = scale},
+           600);
+  }
+}
+
+// Rings wrap, blocks do several items, tiles end with their page, and every table ends in poison.
+std::vector<LoraCase> MutationCases(DType dtype) {
+  return {{.dtype = dtype,
+           .inputs = 1096,
+           .widths = {72, 328},
+           .segments = {{.rows = 3, .ranks = {9, 16}, .has_bias = true},
+                        {.rows = 17, .ranks = {40, 0}},
+                        {.rows = 9, .ranks = {8, 100}}},
+           .tiles_per_cell = 8,
+           .num_ids = 512,
+           .turns = 1,
+           .blocks = 2},
+          {.dtype = dtype,
+           .wide_delta = false,
+           .inputs = 2600,
+           .widths = {8},
+           .segments = {{.rows = 2, .ranks = {16}}, {.rows = 1, .ranks = {32}}},
+           .num_ids = 128,
+           .turns = 2,
+           .blocks = 1,
+           .fills_lease = true}};
+}
+
+TEST_P(LoraSimtTest, EveryBarrierAndBoundIsNeeded) {
+  const auto run = [](const SimtOptions& options) {
+    for (const LoraCase& c : MutationCases(GetParam())) {
+      std::string failure = RunLoraCase(c, options);
+      if (!failure.empty()) return failure;
+    }
+    return std::string();
+  };
+  const kernels::MutationResult result = kernels::MutateEverySite(run);
+  EXPECT_EQ(result.clean_failure, "");
+  for (const std::string& survivor : result.survivors)
+    ADD_FAILURE() << survivor << " is not needed";
+  EXPECT_GE(result.caught.size(), 15u);
+}
+
+}  // namespace
+}  // namespace chorus::test
