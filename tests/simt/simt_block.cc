@@ -113,6 +113,15 @@ void SimtBlock::Wait(Meeting meeting, Place place) {
   own.SwitchTo(*fibers_[static_cast<size_t>(next)]);
 }
 
+void SimtBlock::Yield() {
+  const int own = thread_;
+  const int next = turns_.Next();
+  if (next == own) return;
+  thread_ = next;
+  ++grid_->report.switches;
+  fibers_[static_cast<size_t>(own)]->SwitchTo(*fibers_[static_cast<size_t>(next)]);
+}
+
 void SimtBlock::Wake(int thread) {
   threads_[static_cast<size_t>(thread)].waits = Meeting::kNone;
   turns_.SetReady(thread);
@@ -138,6 +147,7 @@ void SimtBlock::Sync(Place place) {
   num_at_sync_ = 0;
   shadow_.EndInterval();
   for (int i = 0; i < num_threads(); ++i) Wake(i);
+  Yield();  // the last to arrive would go on first
 }
 
 bool SimtBlock::MeetWarp(Meeting meeting, const void* brought, Place place) {
@@ -177,6 +187,7 @@ void SimtBlock::SyncWarp(Place place) {
   if (!MeetWarp(Meeting::kSyncWarp, nullptr, place)) return;
   ++warp().interval;
   WakeWarp();
+  Yield();
 }
 
 uint32_t SimtBlock::Shfl(uint32_t value, int lane, Place place) {

@@ -126,6 +126,7 @@ class SimtBlock {
   void BeginBlock(int32_t block);
   [[noreturn]] void LeaveKernel();
   void Wait(Meeting meeting, Place place);
+  void Yield();  // to the thread whose turn it is
   void Wake(int thread);
   void WakeWarp();
   // True for the last of the warp to arrive, who acts for all and wakes them; others wait inside.

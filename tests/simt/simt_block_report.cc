@@ -93,16 +93,16 @@ void SimtBlock::FailGlobal(SimtRegion::Conflict conflict, const SimtRegion& regi
       std::snprintf(what, sizeof(what), "is read-only");
       break;
     case SimtRegion::Conflict::kWrittenTwice:
-      std::snprintf(what, sizeof(what), "%s wrote it before, and outputs are written once", other);
+      std::snprintf(what, sizeof(what), "%s wrote before, and outputs are written once", other);
       break;
     case SimtRegion::Conflict::kWritten:
-      std::snprintf(what, sizeof(what), "%s wrote it", other);
+      std::snprintf(what, sizeof(what), "%s wrote", other);
       break;
     case SimtRegion::Conflict::kRead:
-      std::snprintf(what, sizeof(what), "%s read it", other);
+      std::snprintf(what, sizeof(what), "%s read", other);
       break;
     case SimtRegion::Conflict::kAtomic:
-      std::snprintf(what, sizeof(what), "%s changed it", other);
+      std::snprintf(what, sizeof(what), "%s changed", other);
       break;
   }
   Fail("thread %d at %s:%d: %s byte %lld of %s, which %s", thread_, FileName(place.file),

@@ -12,7 +12,8 @@
 namespace chorus::kernels {
 
 // Whose turn it is among the threads of a block that can go on. Whoever has it runs until it has to
-// wait. Blocks run one after the other, in the same order.
+// wait, or all were let go by a Sync or SyncWarp. Blocks run one after the other, in the same
+// order.
 enum class Order : uint8_t {
   kForward,  // the lowest first
   kReverse,  // the highest first

@@ -6,13 +6,13 @@
 #include <string>
 
 #include "kernels/check.h"
-#include "tests/simt/simt_options.h"
 
 namespace chorus::kernels {
 
-// The number of the one line in `path` that ends with the comment "// <mark>".
-inline std::string LineOf(const char* path, const std::string& mark) {
-  std::ifstream in(path);
+// The number of the one line of tests/simt/`file` that ends with the comment "// <mark>".
+inline std::string LineOf(const std::string& file, const std::string& mark) {
+  std::ifstream in(CHORUS_SOURCE_DIR "/tests/simt/" + file);
+  CHORUS_CHECK(in.is_open());
   int found = 0;
   int number = 0;
   for (std::string line; std::getline(in, line);) {
@@ -26,8 +26,8 @@ inline std::string LineOf(const char* path, const std::string& mark) {
 }
 
 // "shrink_test.cc:57".
-inline std::string At(const char* path, const std::string& mark) {
-  return std::string(FileName(path)) + ":" + LineOf(path, mark);
+inline std::string At(const std::string& file, const std::string& mark) {
+  return file + ":" + LineOf(file, mark);
 }
 
 }  // namespace chorus::kernels
