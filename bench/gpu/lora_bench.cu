@@ -2,7 +2,8 @@
 // bytes of the adapters, against the read bandwidth measured in the same run. Prints a table and
 // writes JSON.
 //
-//   lora_bench [--check] [--json FILE] [--ids N]
+//   lora_bench [--check] [--json FILE] [--ids N] [--profile CASE]   (CASE: launches it for a
+//   profiler)
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -76,6 +77,7 @@ T* Upload(const std::vector<T>& values) {
 constexpr int kLayers = 32;
 constexpr int kHidden = 4096, kKv = 1024, kIntermediate = 14336;
 constexpr int kMaxRows = 2048;
+constexpr int kBlocksPerMultiprocessor = 2;
 const int kIn[kNumLoraModules] = {kHidden, kHidden, kHidden,      kHidden,
                                   kHidden, kHidden, kIntermediate};
 const int kOut[kNumLoraModules] = {kHidden,       kKv,           kKv,    kHidden,
@@ -220,49 +222,54 @@ class Bench {
     host_ids_ = flat;
     host_num_ids_ = num_ids;
     host_segments_ = segments;
-    step_ = {};
-    step_.table = {Upload(entries), Upload(flat), Upload(num_ids), n, kLayers, stride_};
-    step_.segments = Upload(segments);
-    step_.num_segments = Upload(std::vector<int32_t>{n});
-    step_.max_segments = n;
-    step_.item_begin = Upload(std::vector<int32_t>(static_cast<size_t>(step_.num_item_begins())));
+    turns_ = rows_ > 256 ? 4 : 1;
+    plan_ = {};
+    plan_.table = {Upload(entries), Upload(flat), Upload(num_ids), n, kLayers, stride_};
+    plan_.segments = Upload(segments);
+    plan_.num_segments = Upload(std::vector<int32_t>{n});
+    plan_.max_segments = n;
+    plan_.turns = turns_;
+    for (int s = 0; s < kNumLoraSites; ++s) plan_.sites[s] = kSites[s];
+    plan_.lists.layers = kLayers;
+    for (int a = 0; a < n; ++a) {
+      int32_t most = 0;
+      for (const LoraSiteShape& site : kSites) {
+        int32_t shrinks = 0, expands = 0;
+        for (int m = 0; m < site.num_modules; ++m) {
+          shrinks += ShrinkItems(site.inputs, c.ranks[a], turns_);
+          expands += ExpandItems(site.y_width[m], c.ranks[a]);
+        }
+        most = std::max({most, shrinks, expands});
+      }
+      plan_.lists.capacity += Pieces(c.segments[a]) * most;
+    }
+    plan_.lists.items = Upload(
+        std::vector<LoraItem>(static_cast<size_t>(plan_.lists.num_lists() * plan_.lists.capacity)));
+    plan_.lists.counts = Upload(std::vector<int32_t>(static_cast<size_t>(plan_.lists.num_lists())));
     const int rank = *std::max_element(c.ranks.begin(), c.ranks.end());
     planes_.stride = 3 * static_cast<int>(RoundUp(rank, kTileRanks));
-    turns_ = rows_ > 256 ? 4 : 1;
   }
 
-  void Plan() {
-    LoraPlanParams params;
-    params.step = step_;
-    params.turns = turns_;
-    for (int s = 0; s < kNumLoraSites; ++s) params.sites[s] = kSites[s];
-    Launch(kLoraPlan, kLayers * kNumLoraSites * 2, params);
-  }
+  void Plan() { Launch(kLoraPlan, static_cast<int>(plan_.lists.num_lists()), plan_); }
   void Shrink(int layer, int s) {
     LoraShrinkParams params;
     params.x = x_[s];
     params.x_stride = kSites[s].inputs;
-    params.layer = layer;
-    params.site_index = s;
+    params.inputs = kSites[s].inputs;
     params.turns = turns_;
-    params.site = kSites[s];
-    params.step = step_;
-    params.pool = pool_;
+    params.work = Work(layer, s, false);
     params.planes = planes_;
-    Launch(kLoraShrinkBf16, properties_.multiProcessorCount * 2, params);
+    Launch(kLoraShrinkBf16, properties_.multiProcessorCount * kBlocksPerMultiprocessor, params);
   }
   void Expand(int layer, int s) {
     LoraExpandParams params;
-    params.layer = layer;
-    params.site_index = s;
     params.turns = turns_;
     params.site = kSites[s];
-    params.step = step_;
-    params.pool = pool_;
+    params.work = Work(layer, s, true);
     params.planes = planes_;
     params.delta = delta_[s];
     params.delta_stride = SiteWidth(kSites[s]);
-    Launch(kLoraExpandBf16F32, properties_.multiProcessorCount * 2, params);
+    Launch(kLoraExpandBf16F32, properties_.multiProcessorCount * kBlocksPerMultiprocessor, params);
   }
 
   // Seconds of a replay of `work` as one graph, median of 30.
@@ -314,6 +321,12 @@ class Bench {
 
  private:
   static constexpr uint64_t kSalt = 1ull << 50;
+
+  LoraWork Work(int layer, int s, bool expand) const {
+    const int64_t list = plan_.lists.ListOf(layer, s, expand);
+    return {plan_.table, pool_, plan_.lists.items + list * plan_.lists.capacity,
+            plan_.lists.counts + list, plan_.lists.capacity};
+  }
 
   static int SharedOf(const Kernel& kernel) {
     if (&kernel == &kLoraPlan) return kLoraPlanShared;
@@ -388,12 +401,12 @@ class Bench {
   }
 
   void Free() {
-    if (step_.table.entries == nullptr) return;
+    if (plan_.table.entries == nullptr) return;
     for (const void* p :
-         {static_cast<const void*>(step_.table.entries), static_cast<const void*>(step_.table.ids),
-          static_cast<const void*>(step_.table.num_ids), static_cast<const void*>(step_.segments),
-          static_cast<const void*>(step_.num_segments),
-          static_cast<const void*>(step_.item_begin)}) {
+         {static_cast<const void*>(plan_.table.entries), static_cast<const void*>(plan_.table.ids),
+          static_cast<const void*>(plan_.table.num_ids), static_cast<const void*>(plan_.segments),
+          static_cast<const void*>(plan_.num_segments), static_cast<const void*>(plan_.lists.items),
+          static_cast<const void*>(plan_.lists.counts)}) {
       CHECK_CUDA(cudaFree(const_cast<void*>(p)));
     }
   }
@@ -404,7 +417,7 @@ class Bench {
   uint16_t* x_[kNumLoraSites] = {};
   float* delta_[kNumLoraSites] = {};
   LoraPlanes planes_;
-  LoraStep step_;
+  LoraPlanParams plan_;
   int rows_ = 0, stride_ = 0, turns_ = 1;
   std::vector<int64_t> bytes_;
   std::vector<LoraModuleEntry> host_entries_;
@@ -450,10 +463,12 @@ std::vector<Case> CheckCases() {
 int Main(int argc, char** argv) {
   bool check_only = false;
   const char* json_path = nullptr;
+  const char* profile = nullptr;
   int64_t ids = 8192;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--check") == 0) check_only = true;
     if (std::strcmp(argv[i], "--json") == 0 && i + 1 < argc) json_path = argv[++i];
+    if (std::strcmp(argv[i], "--profile") == 0 && i + 1 < argc) profile = argv[++i];
     if (std::strcmp(argv[i], "--ids") == 0 && i + 1 < argc) ids = std::atoll(argv[++i]);
   }
   int devices = 0;
@@ -463,6 +478,19 @@ int Main(int argc, char** argv) {
     return 1;
   }
   Bench bench(ids);
+  if (profile != nullptr) {
+    for (const Case& c : Cases()) {
+      if (c.name != profile) continue;
+      bench.Load(c);
+      bench.Plan();
+      for (int s = 0; s < kNumLoraSites; ++s) {
+        bench.Shrink(s, s);
+        bench.Expand(s, s);
+      }
+      CHECK_CUDA(cudaDeviceSynchronize());
+    }
+    return 0;
+  }
   bool right = true;
   for (const Case& c : CheckCases()) {
     bench.Load(c);

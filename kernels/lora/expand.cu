@@ -9,52 +9,17 @@
 namespace chorus::kernels {
 namespace {
 
-// What a warp does of an item. Two of them live at a time: no more than what is needed.
-struct ExpandItem {
-  int32_t slot = 0;
-  int32_t first_row = 0;
-  int32_t rows = 0;
-  int32_t rank_blocks = 0;
-  int32_t site_module = 0;
-  int32_t xa_column = 0;
-  float scale = 0.0f;
-  int32_t bias_tile = -1;
-  int32_t first_tile = 0;   // of B at first_block
-  int32_t first_block = 0;  // of 32 outputs, of this warp
-  int32_t end_block = 0;
-};
-
-template <class Arch>
-CHORUS_DEVICE ExpandItem FindItem(Arch& arch, const LoraExpandParams& params, int32_t segments,
-                                  int32_t number) {
-  const LoraSiteShape& site = params.site;
-  const LoraPiece piece =
-      FindPiece(arch, params.step, site, params.layer,
-                params.step.ItemBeginIndex(params.layer, params.site_index, true), segments, number,
-                [&](const LoraModuleEntry& entry, int32_t m) {
-                  return ExpandItems(site.y_width[m], entry.rank);
-                });
-  ExpandItem item;
-  item.slot = piece.slot;
-  item.first_row = piece.first_row;
-  item.rows = piece.rows;
-  item.rank_blocks = RankBlocks(piece.entry.rank);
-  item.site_module = piece.site_module;
-  item.xa_column = piece.xa_column;
-  item.scale = piece.entry.scale;
-  item.bias_tile = piece.entry.bias_tile;
-  const int32_t item_blocks = ExpandBlocks(item.rank_blocks);
-  const int32_t warp_blocks = item_blocks / kLoraWarps;
-  const int32_t width_blocks = WidthBlocks(site.y_width[piece.site_module]);
-  item.first_block = Min(piece.index * item_blocks + arch.Warp() * warp_blocks, width_blocks);
-  item.end_block = Min(item.first_block + warp_blocks, width_blocks);
-  item.first_tile = piece.entry.b_tile + item.first_block * item.rank_blocks;
-  return item;
-}
-
 // kWarpTiles at a time: all blocks of a warp at once, or one block's ranks in several turns.
-CHORUS_DEVICE int32_t Turns(const ExpandItem& item) {
+CHORUS_DEVICE int32_t Turns(const LoraItem& item) {
   return DivideUp<int32_t>(item.rank_blocks, kWarpTiles);
+}
+// Blocks of 32 outputs of a warp, and its first one.
+CHORUS_DEVICE int32_t WarpBlocks(const LoraItem& item) {
+  return Max<int32_t>(1, kWarpTiles / item.rank_blocks);
+}
+template <class Arch>
+CHORUS_DEVICE int32_t FirstBlock(Arch& arch, const LoraItem& item) {
+  return item.first_block + arch.Warp() * WarpBlocks(item);
 }
 
 template <class Arch>
@@ -64,30 +29,34 @@ CHORUS_DEVICE auto Ring(Arch& arch) {
 template <class Arch>
 CHORUS_DEVICE int RingAt(Arch& arch, int slot, int tile) {
   const int warp_slot = arch.Warp() * kExpandRingSlots + slot;
-  return (warp_slot * kWarpTiles + tile) * PoolCells::kDeviceTileBytes + arch.Lane() * 16;
+  return (warp_slot * kWarpTiles + tile) * PoolCells::kTileBytes + arch.Lane() * 16;
 }
 
 // Begins to copy the tiles of a turn, which follow one another, to ring slot `to`.
 template <class Arch>
-CHORUS_DEVICE void FetchTiles(Arch& arch, const LoraExpandParams& params, const ExpandItem& item,
+CHORUS_DEVICE void FetchTiles(Arch& arch, const LoraExpandParams& params, const LoraItem& item,
                               int32_t turn, int to) {
-  const int lane = arch.Lane();
-  const int32_t count = (item.end_block - item.first_block) * item.rank_blocks - turn * kWarpTiles;
-  const int64_t address = TileAddress(arch, params.step.table, params.pool, item.slot,
-                                      item.first_tile + turn * kWarpTiles + lane % kWarpTiles);
-  const auto pool = arch.Global(params.pool.base, params.pool.total_bytes());
+  const int32_t first = FirstBlock(arch, item);
+  const int32_t blocks = Min<int32_t>(WarpBlocks(item), item.end_block - first);
+  const int32_t count = blocks * item.rank_blocks - turn * kWarpTiles;
+  const int64_t address =
+      TileAddress(arch, params.work, item,
+                  item.first_tile + (first - item.first_block) * item.rank_blocks +
+                      turn * kWarpTiles + arch.Lane() % kWarpTiles);
+  const PoolCells& cells = params.work.pool;
+  const auto pool = arch.Global(cells.base, cells.total_bytes());
   const auto ring = Ring(arch);
   CHORUS_UNROLL for (int q = 0; q < kWarpTiles; ++q) {
     const int64_t from = ShflAddress(arch, address, q);
     if (arch.Guard(q < count)) {
-      arch.CopyAsync16(ring, RingAt(arch, to, q), pool, from + lane * 16);
+      arch.CopyAsync16(ring, RingAt(arch, to, q), pool, from + arch.Lane() * 16);
     }
   }
 }
 
 // This lane's eight values of rank pair `pair`: registers 0 … 3 of an A fragment, two in each.
 template <class Arch>
-CHORUS_DEVICE void AddPlanes(Arch& arch, const LoraExpandParams& params, const ExpandItem& item,
+CHORUS_DEVICE void AddPlanes(Arch& arch, const LoraExpandParams& params, const LoraItem& item,
                              int32_t pair, F2 (&values)[4]) {
   constexpr int kAtOnce = 4;
   const int32_t inputs = params.site.inputs;
@@ -165,8 +134,7 @@ CHORUS_DEVICE void FindExponents(Arch& arch, const F2 (&values)[kMaxRankPairs / 
 
 // Lays out xA of the item's piece and module in shared memory.
 template <class T, class Arch>
-CHORUS_DEVICE void FillFragments(Arch& arch, const LoraExpandParams& params,
-                                 const ExpandItem& item) {
+CHORUS_DEVICE void FillFragments(Arch& arch, const LoraExpandParams& params, const LoraItem& item) {
   constexpr int kTurns = kMaxRankPairs / kLoraWarps;
   const auto high = Shared<uint32_t>(arch, 0, kFragmentWords);
   const auto low = Shared<uint32_t>(arch, kExpandLowOffset, kFragmentWords);
@@ -244,14 +212,14 @@ CHORUS_DEVICE void AddBlock(Arch& arch, int from, int tile, int32_t tiles, int32
 
 // This lane's eight values of lora_B.bias from `column` on, zero without one.
 template <class T, class Arch>
-CHORUS_DEVICE void LoadBias(Arch& arch, const LoraExpandParams& params, const ExpandItem& item,
+CHORUS_DEVICE void LoadBias(Arch& arch, const LoraExpandParams& params, const LoraItem& item,
                             int32_t column, float (&bias)[8]) {
   U4 packed{0, 0, 0, 0};
   if (item.bias_tile >= 0) {
-    const int64_t at = TileAddress(arch, params.step.table, params.pool, item.slot,
-                                   item.bias_tile + column / kTileElements);
-    arch.Global(params.pool.base, params.pool.total_bytes())
-        .LoadTo(packed, at + column % kTileElements * 2);
+    const PoolCells& cells = params.work.pool;
+    const int64_t at =
+        TileAddress(arch, params.work, item, item.bias_tile + column / kTileElements);
+    arch.Global(cells.base, cells.total_bytes()).LoadTo(packed, at + column % kTileElements * 2);
   }
   const uint32_t words[4] = {packed.x, packed.y, packed.z, packed.w};
   CHORUS_UNROLL for (int i = 0; i < 4; ++i) {
@@ -262,7 +230,7 @@ CHORUS_DEVICE void LoadBias(Arch& arch, const LoraExpandParams& params, const Ex
 }
 
 template <class T, class Out, class Arch>
-CHORUS_DEVICE void StoreBlock(Arch& arch, const LoraExpandParams& params, const ExpandItem& item,
+CHORUS_DEVICE void StoreBlock(Arch& arch, const LoraExpandParams& params, const LoraItem& item,
                               int32_t block, const float (&sums)[4][4]) {
   const int32_t column = block * kTileWidth + arch.Lane() % 4 * 8;
   if (!arch.Guard(column < params.site.y_width[item.site_module])) return;
@@ -302,43 +270,40 @@ CHORUS_DEVICE void Clear(float (&sums)[4][4]) {
 
 // One turn's tiles: several blocks whole, or some ranks of one block, which the last turn ends.
 template <class T, class Out, class Arch>
-CHORUS_DEVICE void RunTurn(Arch& arch, const LoraExpandParams& params, const ExpandItem& item,
+CHORUS_DEVICE void RunTurn(Arch& arch, const LoraExpandParams& params, const LoraItem& item,
                            int32_t turn, int from, float (&sums)[4][4]) {
+  const int32_t first = FirstBlock(arch, item);
+  const int32_t end = Min<int32_t>(first + WarpBlocks(item), item.end_block);
   if (item.rank_blocks > kWarpTiles) {
-    if (item.first_block == item.end_block) return;
+    if (first >= end) return;
     if (turn == 0) Clear(sums);
     const int32_t done = turn * kWarpTiles;
     AddBlock<T>(arch, from, 0, Min<int32_t>(kWarpTiles, item.rank_blocks - done), done / 2, sums);
-    if (turn + 1 == Turns(item)) StoreBlock<T, Out>(arch, params, item, item.first_block, sums);
+    if (turn + 1 == Turns(item)) StoreBlock<T, Out>(arch, params, item, first, sums);
     return;
   }
-  CHORUS_NO_UNROLL for (int32_t block = item.first_block; block < item.end_block; ++block) {
+  CHORUS_NO_UNROLL for (int32_t block = first; block < end; ++block) {
     Clear(sums);
-    const int tile = (block - item.first_block) * item.rank_blocks;
-    AddBlock<T>(arch, from, tile, item.rank_blocks, 0, sums);
+    AddBlock<T>(arch, from, (block - first) * item.rank_blocks, item.rank_blocks, 0, sums);
     StoreBlock<T, Out>(arch, params, item, block, sums);
   }
 }
 
 template <class T, class Out, class Arch>
 CHORUS_DEVICE void LoraExpandBody(Arch& arch, const LoraExpandParams& params) {
-  const int32_t segments = arch.Global(params.step.num_segments, 1).Load(0);
-  const auto begins = arch.Global(params.step.item_begin, params.step.num_item_begins());
-  const int32_t items =
-      begins.Load(params.step.ItemBeginIndex(params.layer, params.site_index, true) + segments);
-  const ItemShare share = ShareOf(items, arch.Block(), arch.Grid());
+  const ItemShare share =
+      ShareOf(arch.Global(params.work.count, 1).Load(0), arch.Block(), arch.Grid());
   if (share.begin == share.end) return;
+  const auto items = arch.Global(params.work.items, params.work.capacity);
 
-  ExpandItem next = FindItem(arch, params, segments, share.begin);
-  int slot = 0;
-  FetchTiles(arch, params, next, 0, slot);
+  LoraItem item = items.Load(share.begin);
+  LoraItem next = items.Load(Min(share.begin + 1, share.end - 1));
+  FetchTiles(arch, params, item, 0, 0);
   arch.CopyCommit();
+  int slot = 0;
   int32_t filled_row = -1;  // whose fragments lie in shared memory
   int32_t filled_module = 0;
   CHORUS_NO_UNROLL for (int32_t i = share.begin; i < share.end; ++i) {
-    const ExpandItem item = next;
-    const bool has_next = i + 1 < share.end;
-    if (has_next) next = FindItem(arch, params, segments, i + 1);
     if (item.first_row != filled_row || item.site_module != filled_module) {
       FillFragments<T>(arch, params, item);
       filled_row = item.first_row;
@@ -349,7 +314,7 @@ CHORUS_DEVICE void LoraExpandBody(Arch& arch, const LoraExpandParams& params) {
     CHORUS_NO_UNROLL for (int32_t turn = 0; turn < turns; ++turn) {
       if (turn + 1 < turns) {
         FetchTiles(arch, params, item, turn + 1, 1 - slot);
-      } else if (has_next) {
+      } else if (i + 1 < share.end) {
         FetchTiles(arch, params, next, 0, 1 - slot);
       }
       arch.CopyCommit();
@@ -357,6 +322,8 @@ CHORUS_DEVICE void LoraExpandBody(Arch& arch, const LoraExpandParams& params) {
       RunTurn<T, Out>(arch, params, item, turn, slot, sums);
       slot = 1 - slot;
     }
+    item = next;
+    next = items.Load(Min(i + 2, share.end - 1));
   }
 }
 

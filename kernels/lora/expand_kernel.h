@@ -19,12 +19,9 @@ CHORUS_HOST_DEVICE int32_t DeviceBTileIndex(int32_t output, int32_t rank) {
 }
 
 struct LoraExpandParams {
-  int32_t layer = 0;
-  int32_t site_index = 0;
   int32_t turns = 1;  // as in the step's plan
   LoraSiteShape site;
-  LoraStep step;  // planned
-  PoolCells pool;
+  LoraWork work;
   LoraPlanes planes;
   void* delta = nullptr;  // [planes.rows, delta_stride] f32 or the pool's type, overwritten in the
   int32_t delta_stride = 0;  // columns of modules with a rank; elements, a multiple of 8
@@ -46,7 +43,7 @@ constexpr int32_t kExpandFactorOffset = 2 * kFragmentWords * 4;
 constexpr int32_t kExpandMaximaOffset = kExpandFactorOffset + kPieceRows * 4;
 constexpr int32_t kExpandRingOffset = kExpandMaximaOffset + kLoraWarps * kPieceRows * 4 + 64;
 constexpr int32_t kExpandRingSlots = 2;
-constexpr int32_t kExpandRingBytes = kExpandRingSlots * kItemTiles * PoolCells::kDeviceTileBytes;
+constexpr int32_t kExpandRingBytes = kExpandRingSlots * kItemTiles * PoolCells::kTileBytes;
 constexpr int32_t kLoraExpandShared = kExpandRingOffset + kExpandRingBytes;
 static_assert(kExpandRingOffset % 128 == 0);
 

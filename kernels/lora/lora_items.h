@@ -86,6 +86,71 @@ CHORUS_HOST_DEVICE int32_t ExpandItems(int32_t width, int32_t rank) {
   return DivideUp(WidthBlocks(width), ExpandBlocks(RankBlocks(rank)));
 }
 
+// What a block is told of an item: all that it needs but the page ids. Read in three accesses.
+struct alignas(16) LoraItem {
+  int32_t slot;
+  int32_t num_ids;     // of the slot
+  int32_t first_tile;  // of A or B at the item's first block, of the group's first ranks
+  int32_t first_row;
+  uint16_t rows;         // at most kPieceRows
+  uint8_t rank_blocks;   // of the module
+  uint8_t blocks;        // rank blocks of the group (shrink)
+  uint16_t first_block;  // of 32 inputs or outputs
+  uint16_t end_block;
+  uint16_t xa_column;  // of the group's (shrink) or the module's (expand) rank 0
+  uint8_t plane;       // shrink
+  uint8_t site_module;
+  float scale;        // expand
+  int32_t bias_tile;  // expand; -1 without
+  int32_t unused[3];
+};
+static_assert(sizeof(LoraItem) == 48);
+
+// Item `index` among those of one piece at one module. `xa_column` is of the module's rank 0.
+CHORUS_HOST_DEVICE LoraItem ShrinkItemAt(const LoraModuleEntry& entry, int32_t inputs,
+                                         int32_t turns, int32_t xa_column, int32_t index) {
+  const int32_t rank_blocks = RankBlocks(entry.rank);
+  int32_t group = rank_blocks / 4;  // the groups of 4 have the most planes and come first
+  int32_t plane = index;
+  const int32_t of_four = Planes(inputs, 4, turns);
+  if (plane < group * of_four) {
+    group = plane / of_four;
+    plane -= group * of_four;
+  } else {
+    plane -= group * of_four;
+    const int32_t of_two = Planes(inputs, 2, turns);
+    if ((rank_blocks & 2) != 0 && plane >= of_two) {
+      plane -= of_two;
+      ++group;
+    }
+  }
+  const RankGroup ranks = GroupAt(rank_blocks, group);
+  const int32_t plane_blocks = PlaneBlocks(ranks.blocks, turns);
+  LoraItem item = {};
+  item.rank_blocks = static_cast<uint8_t>(rank_blocks);
+  item.blocks = static_cast<uint8_t>(ranks.blocks);
+  item.plane = static_cast<uint8_t>(plane);
+  item.first_block = static_cast<uint16_t>(plane * plane_blocks);
+  item.end_block = static_cast<uint16_t>(Min((plane + 1) * plane_blocks, WidthBlocks(inputs)));
+  item.first_tile = entry.a_tile + item.first_block * rank_blocks + ranks.first_block;
+  item.xa_column = static_cast<uint16_t>(xa_column + ranks.first_block * kTileRanks);
+  return item;
+}
+CHORUS_HOST_DEVICE LoraItem ExpandItemAt(const LoraModuleEntry& entry, int32_t width,
+                                         int32_t xa_column, int32_t index) {
+  const int32_t rank_blocks = RankBlocks(entry.rank);
+  const int32_t item_blocks = ExpandBlocks(rank_blocks);
+  LoraItem item = {};
+  item.rank_blocks = static_cast<uint8_t>(rank_blocks);
+  item.first_block = static_cast<uint16_t>(index * item_blocks);
+  item.end_block = static_cast<uint16_t>(Min((index + 1) * item_blocks, WidthBlocks(width)));
+  item.first_tile = entry.b_tile + item.first_block * rank_blocks;
+  item.xa_column = static_cast<uint16_t>(xa_column);
+  item.scale = entry.scale;
+  item.bias_tile = entry.bias_tile;
+  return item;
+}
+
 }  // namespace chorus::kernels
 
 #endif  // CHORUS_KERNELS_LORA_LORA_ITEMS_H_

@@ -4,18 +4,60 @@
 namespace chorus::kernels {
 namespace {
 
+// What a block makes: the list of one layer, site and direction.
+struct List {
+  int32_t layer;
+  const LoraSiteShape* site;
+  bool expand;
+};
+
+CHORUS_DEVICE int32_t ModuleItems(const LoraPlanParams& params, const List& list, int32_t m,
+                                  int32_t rank) {
+  return list.expand ? ExpandItems(list.site->y_width[m], rank)
+                     : ShrinkItems(list.site->inputs, rank, params.turns);
+}
+
+// Items of one piece of a segment of `slot`.
 template <class Arch>
-CHORUS_DEVICE int32_t ItemsOf(Arch& arch, const LoraPlanParams& params, const LoraSegment& segment,
-                              int32_t layer, const LoraSiteShape& site, bool expand) {
-  const auto entries = arch.Global(params.step.table.entries, params.step.table.num_entries());
+CHORUS_DEVICE int32_t PieceItems(Arch& arch, const LoraPlanParams& params, const List& list,
+                                 int32_t slot) {
+  const auto entries = arch.Global(params.table.entries, params.table.num_entries());
   int32_t items = 0;
-  CHORUS_NO_UNROLL for (int32_t m = 0; m < site.num_modules; ++m) {
-    const int32_t rank =
-        entries.Load(params.step.table.EntryIndex(segment.slot, layer, site.modules[m])).rank;
-    items +=
-        expand ? ExpandItems(site.y_width[m], rank) : ShrinkItems(site.inputs, rank, params.turns);
+  CHORUS_NO_UNROLL for (int32_t m = 0; m < list.site->num_modules; ++m) {
+    const int64_t at = params.table.EntryIndex(slot, list.layer, list.site->modules[m]);
+    items += ModuleItems(params, list, m, entries.Load(at).rank);
   }
-  return items * Pieces(segment.num_rows);
+  return items;
+}
+
+// Item `index` of a segment.
+template <class Arch>
+CHORUS_DEVICE LoraItem ItemAt(Arch& arch, const LoraPlanParams& params, const List& list,
+                              const LoraSegment& segment, int32_t index) {
+  const auto entries = arch.Global(params.table.entries, params.table.num_entries());
+  const int32_t of_piece = PieceItems(arch, params, list, segment.slot);
+  const int32_t piece = index / of_piece;
+  index -= piece * of_piece;
+  LoraItem item = {};
+  int32_t xa_column = 0;
+  CHORUS_NO_UNROLL for (int32_t m = 0; m < list.site->num_modules; ++m) {
+    const LoraModuleEntry entry =
+        entries.Load(params.table.EntryIndex(segment.slot, list.layer, list.site->modules[m]));
+    const int32_t items = ModuleItems(params, list, m, entry.rank);
+    if (index >= 0 && index < items) {
+      item = list.expand ? ExpandItemAt(entry, list.site->y_width[m], xa_column, index)
+                         : ShrinkItemAt(entry, list.site->inputs, params.turns, xa_column, index);
+      item.site_module = static_cast<uint8_t>(m);
+    }
+    index -= items;
+    xa_column += RankBlocks(entry.rank) * kTileRanks;
+  }
+  item.slot = segment.slot;
+  item.num_ids = arch.Global(params.table.num_ids, params.table.max_slots).Load(segment.slot);
+  item.first_row = segment.first_row + piece * kPieceRows;
+  item.rows =
+      static_cast<uint16_t>(Min<int32_t>(kPieceRows, segment.num_rows - piece * kPieceRows));
+  return item;
 }
 
 // The sum of `value` over the lanes up to this one.
@@ -30,39 +72,66 @@ CHORUS_DEVICE int32_t WarpSum(Arch& arch, int32_t value) {
   return value;
 }
 
-// Each turn takes the next kLoraThreads segments: sums within the warps, then over the warps.
+// Where each segment's items begin, in shared memory; returns their number. Each turn takes the
+// next kLoraThreads segments: sums within the warps, then over the warps.
 template <class Arch>
-CHORUS_DEVICE void LoraPlanBody(Arch& arch, const LoraPlanParams& params) {
-  const bool expand = arch.Block() % 2 != 0;
-  const int32_t site_index = arch.Block() / 2 % kNumLoraSites;
-  const int32_t layer = arch.Block() / (2 * kNumLoraSites);
-  const LoraSiteShape& site = params.sites[site_index];
-  const auto segments = arch.Global(params.step.segments, params.step.max_segments);
-  const auto begins = arch.Global(params.step.item_begin, params.step.num_item_begins());
-  const int64_t first = params.step.ItemBeginIndex(layer, site_index, expand);
-  const int32_t count = arch.Global(params.step.num_segments, 1).Load(0);
-
+CHORUS_DEVICE int32_t FindBegins(Arch& arch, const LoraPlanParams& params, const List& list,
+                                 int32_t count) {
+  const auto segments = arch.Global(params.segments, params.max_segments);
+  const auto begins = Shared<int32_t>(arch, 0, kMaxPlanSegments + 1);
   int32_t before = 0;
   CHORUS_NO_UNROLL for (int32_t turn = 0; turn * kLoraThreads < count; ++turn) {
     const int32_t s = turn * kLoraThreads + arch.Thread();
     int32_t items = 0;
-    if (arch.Guard(s < count)) items = ItemsOf(arch, params, segments.Load(s), layer, site, expand);
+    if (arch.Guard(s < count)) {
+      const LoraSegment segment = segments.Load(s);
+      items = PieceItems(arch, params, list, segment.slot) * Pieces(segment.num_rows);
+    }
     const int32_t sum = WarpSum(arch, items);
     // Two buffers, so that one Sync a turn is enough.
-    const auto warp_sums = Shared<int32_t>(arch, turn % 2 * kLoraWarps * 4, kLoraWarps);
-    if (arch.Lane() == kWarpThreads - 1) warp_sums.Store(arch.Warp(), sum);
+    const auto sums =
+        Shared<int32_t>(arch, kPlanSumsOffset + turn % 2 * kLoraWarps * 4, kLoraWarps);
+    if (arch.Lane() == kWarpThreads - 1) sums.Store(arch.Warp(), sum);
     arch.Sync();
     int32_t total = 0;
     int32_t earlier = 0;
     CHORUS_UNROLL for (int w = 0; w < kLoraWarps; ++w) {
       if (w == arch.Warp()) earlier = total;
-      total += warp_sums.Load(w);
+      total += sums.Load(w);
     }
-    const bool mine = s < count;
-    if (arch.Guard(mine)) begins.Store(first + s, before + earlier + sum - items);
+    if (s < count) begins.Store(s, before + earlier + sum - items);
     before += total;
   }
-  if (arch.Thread() == 0) begins.Store(first + count, before);
+  arch.Sync();
+  return before;
+}
+
+template <class Arch>
+CHORUS_DEVICE void LoraPlanBody(Arch& arch, const LoraPlanParams& params) {
+  const List list = {arch.Block() / (2 * kNumLoraSites),
+                     &params.sites[arch.Block() / 2 % kNumLoraSites], arch.Block() % 2 != 0};
+  const int32_t count = arch.Global(params.num_segments, 1).Load(0);
+  const int32_t total = FindBegins(arch, params, list, count);
+  const auto segments = arch.Global(params.segments, params.max_segments);
+  const auto begins = Shared<int32_t>(arch, 0, kMaxPlanSegments + 1);
+  const auto items =
+      arch.Global(params.lists.items, params.lists.num_lists() * params.lists.capacity);
+  CHORUS_NO_UNROLL for (int32_t i = arch.Thread(); i < total; i += kLoraThreads) {
+    int32_t low = 0;
+    int32_t high = count;  // begins[low] <= i < begins[high]
+    CHORUS_NO_UNROLL while (high - low > 1) {
+      const int32_t middle = (low + high) / 2;
+      if (begins.Load(middle) <= i) {
+        low = middle;
+      } else {
+        high = middle;
+      }
+    }
+    const LoraItem item = ItemAt(arch, params, list, segments.Load(low), i - begins.Load(low));
+    items.Store(int64_t{arch.Block()} * params.lists.capacity + i, item);
+  }
+  const auto counts = arch.Global(params.lists.counts, params.lists.num_lists());
+  if (arch.Thread() == 0) counts.Store(arch.Block(), total);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// LoraPlan: once a step, counts the items of every layer and site, so that each thread block of a
-// shrink or an expand finds its share by itself. Reads the tables as they are when the step runs,
-// so one captured graph serves every mix of adapters and ranks.
+// LoraPlan: once a step, writes the list of items of every layer and site, so that a block of a
+// shrink or an expand reads what it has to do. Reads the tables as they are when the step runs, so
+// one captured graph serves every mix of adapters and ranks.
 #ifndef CHORUS_KERNELS_LORA_LORA_PLAN_KERNEL_H_
 #define CHORUS_KERNELS_LORA_LORA_PLAN_KERNEL_H_
 
@@ -10,34 +10,37 @@
 
 namespace chorus::kernels {
 
-// The step's segments, and where the items of each begin. All pointers are the device's.
-struct LoraStep {
-  LoraDeviceTable table;
-  const LoraSegment* segments = nullptr;  // [max_segments], disjoint, ascending first_row
-  const int32_t* num_segments = nullptr;  // [1]
-  int32_t* item_begin = nullptr;  // [layers, kNumLoraSites, 2 (shrink, expand), max_segments + 1]
-  int32_t max_segments = 0;
+// The lists of a step. All pointers are the device's.
+struct LoraLists {
+  LoraItem* items = nullptr;  // [layers, kNumLoraSites, 2 (shrink, expand), capacity]
+  int32_t* counts = nullptr;  // [layers, kNumLoraSites, 2]
+  int32_t layers = 0;
+  int32_t capacity = 0;  // at least what the step's limits on rows and ranks allow
 
-  CHORUS_HOST_DEVICE int64_t num_item_begins() const {
-    return int64_t{table.layers} * kNumLoraSites * 2 * (max_segments + 1);
-  }
-  // Of the first segment's entry.
-  CHORUS_HOST_DEVICE int64_t ItemBeginIndex(int32_t layer, int32_t site, bool expand) const {
-    return ((int64_t{layer} * kNumLoraSites + site) * 2 + (expand ? 1 : 0)) * (max_segments + 1);
+  CHORUS_HOST_DEVICE int64_t num_lists() const { return int64_t{layers} * kNumLoraSites * 2; }
+  CHORUS_HOST_DEVICE int64_t ListOf(int32_t layer, int32_t site, bool expand) const {
+    return (int64_t{layer} * kNumLoraSites + site) * 2 + (expand ? 1 : 0);
   }
 };
 
 struct LoraPlanParams {
-  LoraStep step;
+  LoraDeviceTable table;
+  const LoraSegment* segments = nullptr;  // [max_segments], disjoint, ascending first_row
+  const int32_t* num_segments = nullptr;  // [1]
+  int32_t max_segments = 0;               // at most kMaxPlanSegments
+  int32_t turns = 1;                      // see PlaneBlocks
   LoraSiteShape sites[kNumLoraSites];
-  int32_t turns = 1;  // see PlaneBlocks
+  LoraLists lists;  // overwritten
 };
 
-// Blocks: layers · kNumLoraSites · 2. Writes item_begin: entry s is the sum over the segments
-// before s, entry num_segments the number of items. Shared memory: kLoraPlanShared.
-extern const Kernel kLoraPlan;
+constexpr int32_t kMaxPlanSegments = 2048;
+// Shared memory: where each segment's items begin, then sums of the warps in two buffers.
+constexpr int32_t kPlanSumsOffset = (kMaxPlanSegments + 1) * 4 + 124;
+constexpr int32_t kLoraPlanShared = kPlanSumsOffset + 2 * kLoraWarps * 4;
+static_assert(kPlanSumsOffset % 128 == 0);
 
-constexpr int32_t kLoraPlanShared = 2 * kLoraWarps * static_cast<int32_t>(sizeof(int32_t));
+// Blocks: lists.num_lists(). Threads: kLoraThreads.
+extern const Kernel kLoraPlan;
 
 }  // namespace chorus::kernels
 

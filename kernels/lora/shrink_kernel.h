@@ -22,14 +22,12 @@ struct LoraPlanes {
 };
 
 struct LoraShrinkParams {
-  const void* x = nullptr;  // [rows, site.inputs] bf16 or f16, rows x_stride apart, 16-byte aligned
-  int32_t x_stride = 0;     // elements, a multiple of 8
-  int32_t layer = 0;
-  int32_t site_index = 0;
-  int32_t turns = 1;  // as in the step's plan
-  LoraSiteShape site;
-  LoraStep step;  // planned
-  PoolCells pool;
+  const void* x =
+      nullptr;           // [planes.rows, inputs] bf16 or f16, rows x_stride apart, 16-byte aligned
+  int32_t x_stride = 0;  // elements, a multiple of 8
+  int32_t inputs = 0;    // of the site
+  int32_t turns = 1;     // as in the step's plan
+  LoraWork work;
   LoraPlanes planes;  // overwritten where a segment's module has ranks; else untouched
 };
 
@@ -41,7 +39,7 @@ extern const Kernel kLoraShrinkF16;
 constexpr int32_t kShrinkSums = kLoraWarps * kPieceRows * 4 * kTileRanks;
 constexpr int32_t kShrinkRingSlots = 2;
 constexpr int32_t kShrinkRingOffset = 2 * kShrinkSums * static_cast<int32_t>(sizeof(float));
-constexpr int32_t kShrinkRingBytes = kShrinkRingSlots * kItemTiles * PoolCells::kDeviceTileBytes;
+constexpr int32_t kShrinkRingBytes = kShrinkRingSlots * kItemTiles * PoolCells::kTileBytes;
 constexpr int32_t kLoraShrinkShared = kShrinkRingOffset + kShrinkRingBytes;
 
 }  // namespace chorus::kernels

@@ -71,7 +71,8 @@ class SimtSpan {
   template <class V>
   void Write(const V& from, int64_t i, Place place) const {
     static_assert(!std::is_const_v<T>, "a store to a span of constants");
-    std::memcpy(At(i, sizeof(V), alignof(V), Access::kWrite, place), &from, sizeof(V));
+    std::memcpy(static_cast<void*>(At(i, sizeof(V), alignof(V), Access::kWrite, place)), &from,
+                sizeof(V));
   }
 
   SimtBlock* block_;

@@ -228,43 +228,66 @@ class Batch {
     return made;
   }
 
-  LoraStep Step() {
-    LoraStep step;
-    step.table = {entries_.data(), ids_.data(),
-                  num_ids_.data(), static_cast<int32_t>(num_ids_.size()),
-                  c_.layers,       ids_stride_};
+  void MakeLists() {
     count_ = static_cast<int32_t>(segments_.size());
-    step.num_segments = &count_;
-    step.max_segments = count_ + 2;
     table_ = segments_;
-    table_.resize(static_cast<size_t>(step.max_segments), LoraSegment{-1, -1, -1});
-    step.segments = table_.data();
-    item_begin_.resize(static_cast<size_t>(step.num_item_begins()));
-    step.item_begin = item_begin_.data();
-    return step;
-  }
-
-  void AddStep(SimtMemory* memory, const LoraStep& step, SimtUse item_begin) {
-    memory->Add("entries", step.table.entries, step.table.num_entries(), SimtUse::kReadOnly);
-    memory->Add("ids", step.table.ids, static_cast<int64_t>(ids_.size()), SimtUse::kReadOnly);
-    memory->Add("num_ids", step.table.num_ids, step.table.max_slots, SimtUse::kReadOnly);
-    memory->Add("segments", step.segments, step.max_segments, SimtUse::kReadOnly);
-    memory->Add("num_segments", step.num_segments, 1, SimtUse::kReadOnly);
-    memory->Add("item_begin", step.item_begin, step.num_item_begins(), item_begin);
+    table_.resize(segments_.size() + 2, LoraSegment{-1, -1, -1});
+    device_table_ = {entries_.data(), ids_.data(),
+                     num_ids_.data(), static_cast<int32_t>(num_ids_.size()),
+                     c_.layers,       ids_stride_};
+    int32_t most = 1;
+    for (const LoraCaseSegment& segment : c_.segments) {
+      for (int m = 0; m < modules(); ++m) {
+        const int rank = segment.ranks[static_cast<size_t>(m)];
+        most += Pieces(segment.rows) *
+                Max(ShrinkItems(c_.inputs, rank, c_.turns), ExpandItems(site_.y_width[m], rank));
+      }
+    }
+    lists_.layers = c_.layers;
+    lists_.capacity = most;
+    items_.resize(static_cast<size_t>(lists_.num_lists() * most));
+    counts_.resize(static_cast<size_t>(lists_.num_lists()));
+    lists_.items = items_.data();
+    lists_.counts = counts_.data();
   }
 
   std::string Plan(const SimtOptions& options) {
-    step_ = Step();
+    MakeLists();
     LoraPlanParams params;
-    params.step = step_;
+    params.table = device_table_;
+    params.segments = table_.data();
+    params.num_segments = &count_;
+    params.max_segments = static_cast<int32_t>(table_.size());
     params.turns = c_.turns;
     for (LoraSiteShape& site : params.sites) site = site_;
+    params.lists = lists_;
     SimtMemory memory;
-    AddStep(&memory, step_, SimtUse::kWriteOnce);
+    memory.Add("entries", entries_.data(), device_table_.num_entries(), SimtUse::kReadOnly);
+    memory.Add("num_ids", num_ids_.data(), device_table_.max_slots, SimtUse::kReadOnly);
+    memory.Add("segments", table_.data(), params.max_segments, SimtUse::kReadOnly);
+    memory.Add("num_segments", &count_, 1, SimtUse::kReadOnly);
+    memory.Add("items", items_.data(), static_cast<int64_t>(items_.size()), SimtUse::kWriteOnce);
+    memory.Add("counts", counts_.data(), lists_.num_lists(), SimtUse::kWriteOnce);
     memory.PoisonOutputs();
-    return RunSimt(kLoraPlan, c_.layers * kNumLoraSites * 2, kLoraPlanShared, &params, memory,
-                   options)
+    return RunSimt(kLoraPlan, static_cast<int32_t>(lists_.num_lists()), kLoraPlanShared, &params,
+                   memory, options)
         .failure;
+  }
+
+  // The list of the layer under test. What a kernel needs of it is registered with `memory`.
+  LoraWork Work(bool expand, SimtMemory* memory) {
+    const int64_t list = lists_.ListOf(c_.layer, kSite, expand);
+    LoraWork work;
+    work.table = device_table_;
+    work.pool = cells_;
+    work.items = &items_[static_cast<size_t>(list * lists_.capacity)];
+    work.count = &counts_[static_cast<size_t>(list)];
+    work.capacity = lists_.capacity;
+    memory->Add("ids", ids_.data(), static_cast<int64_t>(ids_.size()), SimtUse::kReadOnly);
+    memory->AddBytes("pool", cells_.base, cells_.total_bytes(), SimtUse::kReadOnly, 4);
+    memory->Add("items", work.items, work.capacity, SimtUse::kReadOnly);
+    memory->Add("count", work.count, 1, SimtUse::kReadOnly);
+    return work;
   }
 
   int64_t planes_count() const { return planes_.count(MaxPlanes(c_.inputs, c_.turns)); }
@@ -283,17 +306,12 @@ class Batch {
     LoraShrinkParams params;
     params.x = x_.data();
     params.x_stride = x_stride_;
-    params.layer = c_.layer;
-    params.site_index = kSite;
+    params.inputs = c_.inputs;
     params.turns = c_.turns;
-    params.site = site_;
-    params.step = step_;
-    params.pool = cells_;
-    params.planes = planes_;
     SimtMemory memory;
-    AddStep(&memory, step_, SimtUse::kReadOnly);
+    params.work = Work(false, &memory);
+    params.planes = planes_;
     memory.AddBytes("x", x_.data(), static_cast<int64_t>(x_.size()) * 2, SimtUse::kReadOnly, 2);
-    memory.AddBytes("pool", cells_.base, cells_.total_bytes(), SimtUse::kReadOnly, 4);
     memory.Add("planes", planes_.data, planes_count(), SimtUse::kWriteOnce);
     memory.PoisonOutputs();
     return RunSimt(c_.dtype == DType::kBf16 ? kLoraShrinkBf16 : kLoraShrinkF16, c_.blocks,
@@ -305,18 +323,13 @@ class Batch {
     const int64_t bytes = int64_t{rows_} * delta_stride_ * (c_.wide_delta ? 4 : 2);
     delta_.resize(static_cast<size_t>(bytes));
     LoraExpandParams params;
-    params.layer = c_.layer;
-    params.site_index = kSite;
     params.turns = c_.turns;
     params.site = site_;
-    params.step = step_;
-    params.pool = cells_;
+    SimtMemory memory;
+    params.work = Work(true, &memory);
     params.planes = planes_;
     params.delta = delta_.data();
     params.delta_stride = delta_stride_;
-    SimtMemory memory;
-    AddStep(&memory, step_, SimtUse::kReadOnly);
-    memory.AddBytes("pool", cells_.base, cells_.total_bytes(), SimtUse::kReadOnly, 4);
     memory.Add("planes", planes_.data, planes_count(), SimtUse::kReadOnly);
     memory.AddBytes("delta", delta_.data(), bytes, SimtUse::kWriteOnce, c_.wide_delta ? 4 : 2);
     memory.PoisonOutputs();
@@ -419,10 +432,12 @@ class Batch {
   std::vector<uint16_t> x_;
   std::vector<LoraSegment> segments_, table_;  // the table ends in poison
   std::vector<LoraModuleEntry> entries_;
-  std::vector<int32_t> ids_, num_ids_, item_begin_;
+  std::vector<int32_t> ids_, num_ids_, counts_;
+  std::vector<LoraItem> items_;
   std::vector<std::vector<Matrices>> matrices_;  // [segment][module]
   int32_t ids_stride_ = 0, count_ = 0;
-  LoraStep step_;
+  LoraDeviceTable device_table_;
+  LoraLists lists_;
   LoraPlanes planes_;
   std::vector<float> planes_data_;
   std::vector<unsigned char> delta_;
