@@ -54,7 +54,7 @@ class SimtSpan {
   friend class SimtArch;
 
   // The address of `bytes` bytes at element i, touched.
-  T* At(int64_t i, int bytes, size_t alignment, Access access, Place place) const {
+  void* At(int64_t i, int bytes, size_t alignment, Access access, Place place) const {
     if (i < 0 || i > count_ || (count_ - i) * static_cast<int64_t>(sizeof(T)) < bytes) {
       block_->FailIndex(region_, i, count_, place);
     }
@@ -62,11 +62,12 @@ class SimtSpan {
       block_->FailAlignment(region_, i, bytes, place);
     }
     block_->Touch(region_, access, data_ + i, bytes, place);
-    return data_ + i;
+    return const_cast<Value*>(data_ + i);
   }
   template <class V>
   void Read(V& to, int64_t i, Place place) const {
-    std::memcpy(&to, At(i, sizeof(V), alignof(V), Access::kRead, place), sizeof(V));
+    std::memcpy(static_cast<void*>(&to), At(i, sizeof(V), alignof(V), Access::kRead, place),
+                sizeof(V));
   }
   template <class V>
   void Write(const V& from, int64_t i, Place place) const {
@@ -143,13 +144,13 @@ class SimtArch {
   float Rsqrt(float x) const { return 1.0f / std::sqrt(x); }
 
   int32_t AtomicAdd(const SimtSpan<int32_t>& to, int64_t i, int32_t value, CHORUS_SITE) {
-    int32_t* const at = to.At(i, 4, 4, Access::kAtomic, {file, line});
+    auto* const at = static_cast<int32_t*>(to.At(i, 4, 4, Access::kAtomic, {file, line}));
     const int32_t before = *at;
     *at = static_cast<int32_t>(static_cast<uint32_t>(before) + static_cast<uint32_t>(value));
     return before;
   }
   uint32_t AtomicMax(const SimtSpan<uint32_t>& to, int64_t i, uint32_t value, CHORUS_SITE) {
-    uint32_t* const at = to.At(i, 4, 4, Access::kAtomic, {file, line});
+    auto* const at = static_cast<uint32_t*>(to.At(i, 4, 4, Access::kAtomic, {file, line}));
     const uint32_t before = *at;
     *at = Max(before, value);
     return before;

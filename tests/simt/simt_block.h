@@ -51,9 +51,9 @@ class SimtBlock {
 
   // Notes the site; whether the mutation takes it away.
   bool TakenAway(SiteKind kind, Place place) {
-    const size_t key =
-        reinterpret_cast<uintptr_t>(place.file) + static_cast<size_t>(place.line) * 8;
-    SeenSite& seen = seen_[(key + static_cast<size_t>(kind)) % seen_.size()];
+    const uint64_t key = reinterpret_cast<uintptr_t>(place.file) +
+                         static_cast<uint64_t>(place.line) * 8 + static_cast<uint64_t>(kind);
+    SeenSite& seen = seen_[key * 0x9E3779B97F4A7C15u >> (64 - kSeenBits)];
     if (seen.file != place.file || seen.line != place.line || seen.kind != kind) {
       Learn(seen, kind, place);
     }
@@ -88,6 +88,8 @@ class SimtBlock {
   [[noreturn]] void Fail(const char* format, ...) __attribute__((format(printf, 2, 3)));
 
  private:
+  static constexpr int kSeenBits = 8;
+
   enum class Meeting : uint8_t { kNone, kSync, kSyncWarp, kShfl, kBallot, kMma };
   struct Copy {
     std::byte* to;
@@ -160,7 +162,7 @@ class SimtBlock {
   std::byte* shared_ = nullptr;
   Shadow shadow_;
   SimtRegion nothing_{"a null pointer", nullptr, 0, SimtUse::kReadOnly, 4};
-  std::array<SeenSite, 64> seen_{};
+  std::array<SeenSite, 1 << kSeenBits> seen_{};  // a cache
   int64_t times_taken_away_ = 0;
   bool deadlock_ = false;
   std::array<char, 512> failure_{};  // no string: its owner's frame may be abandoned
