@@ -15,7 +15,8 @@ endfunction()
 
 # chorus_cuda_code(NAME [THIRD_PARTY]): the target's .cu files are built for every architecture that
 # has a variant, and for newer ones as PTX. A kernel of ours that spills or uses local memory is an
-# error; THIRD_PARTY kernels (instantiations of a library's templates) are let through.
+# error; THIRD_PARTY kernels (instantiations of a library's templates) are let through. In ours a
+# multiply and an add are fused where the code says so and nowhere else, as on the CPU.
 function(chorus_cuda_code name)
   cmake_parse_arguments(ARG "THIRD_PARTY" "" "" ${ARGN})
   set(flags
@@ -23,7 +24,7 @@ function(chorus_cuda_code name)
     "SHELL:-gencode arch=compute_90a,code=sm_90a"
     "SHELL:-gencode arch=compute_90,code=compute_90")
   if(NOT ARG_THIRD_PARTY)
-    list(APPEND flags
+    list(APPEND flags "-fmad=false"
       "SHELL:-Xptxas --warn-on-spills,--warn-on-local-memory-usage,--warning-as-error")
   endif()
   foreach(flag ${flags})

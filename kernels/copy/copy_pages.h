@@ -5,15 +5,11 @@
 #include <span>
 
 #include "absl/status/status.h"
+#include "kernels/copy/page_copy.h"
 #include "kernels/device/pool_view.h"
 #include "kernels/device/stream.h"
 
 namespace chorus::kernels {
-
-struct PageCopy {
-  int32_t from = 0;
-  int32_t to = 0;
-};
 
 struct CopyPagesArgs {
   PoolView pool;

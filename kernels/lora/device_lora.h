@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/device/device_code.h"
+#include "kernels/device/floats.h"
 #include "kernels/lora/slots.h"
 
 namespace chorus::kernels {
@@ -30,7 +31,7 @@ struct LoraDeviceTable {
 // What an expand wrote: scale · (xA · Bᵀ + bias) in the columns of the site's modules, for rows
 // with a slot whose module has a rank; everything else is undefined and must not be read.
 struct LoraDelta {
-  const float* data = nullptr;        // [rows, stride], null: no row of the batch has an adapter
+  const float* data = nullptr;  // [rows, stride], null: no row of the batch has an adapter
   int32_t rows = 0;
   int32_t stride = 0;
   const int32_t* row_slots = nullptr;  // [rows] slot of the row's adapter, -1 without
@@ -46,6 +47,13 @@ CHORUS_DEVICE bool HasDelta(Arch& arch, const LoraDelta& delta, int row, int mod
   if (slot < 0) return false;
   const auto entries = arch.Global(delta.table.entries, delta.table.num_entries());
   return entries.Load(delta.table.EntryIndex(slot, delta.layer, module)).rank > 0;
+}
+
+// Columns [column, column + kCount) of a row that HasDelta. REQUIRES: stride % kCount == 0.
+template <int kCount, class Arch>
+CHORUS_DEVICE Floats<kCount> LoadDelta(Arch& arch, const LoraDelta& delta, int row, int column) {
+  const auto data = arch.Global(delta.data, int64_t{delta.rows} * delta.stride);
+  return LoadFloats<kCount>(arch, float{}, data, int64_t{row} * delta.stride + column);
 }
 
 }  // namespace chorus::kernels

@@ -1,0 +1,44 @@
+// RopeAppendKv on a device: what stands between the qkv linear and attention. Adds bias and LoRA
+// delta, norms (Qwen3) and rotates q and k, and writes k and v into their pages.
+#ifndef CHORUS_KERNELS_ROPE_ROPE_APPEND_KV_KERNEL_H_
+#define CHORUS_KERNELS_ROPE_ROPE_APPEND_KV_KERNEL_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/device/kernel.h"
+#include "kernels/lora/device_lora.h"
+
+namespace chorus::kernels {
+
+// All pointers are the device's. X is the type of `qkv`, T that of `q` and of the pool.
+struct RopeAppendKvParams {
+  const void* qkv;      // [rows, (heads + 2 kv_heads) · head_dim] X: q | k | v
+  const float* bias;    // [(heads + 2 kv_heads) · head_dim] or null
+  LoraDelta delta;      // of kQ, kK and kV, in the columns of qkv
+  const float* q_norm;  // [head_dim] RMSNorm weight over each head, or null
+  const float* k_norm;  // [head_dim] or null
+  float norm_eps;
+  const float* cos_sin;      // [rows, head_dim], from RopeTable
+  const int32_t* positions;  // [rows]
+  const int32_t* row_pages;  // [rows] the page that holds each row's position
+  void* q;                   // [rows, heads · head_dim] T, overwritten
+  std::byte* pool;           // PoolView::base; token t goes to t % kPageTokens of its page
+  int64_t num_ids;
+  int32_t num_slabs;
+  int32_t slab;
+  int32_t rows;
+  int32_t heads;
+  int32_t kv_heads;
+  int32_t head_dim;  // a multiple of 8, up to 256
+};
+
+// One block a row. Rotation pairs element i with i + head_dim/2 (the Hugging Face order).
+extern const Kernel kRopeAppendKvF32Bf16;  // X, then T
+extern const Kernel kRopeAppendKvBf16;
+extern const Kernel kRopeAppendKvF32F16;
+extern const Kernel kRopeAppendKvF16;
+
+}  // namespace chorus::kernels
+
+#endif  // CHORUS_KERNELS_ROPE_ROPE_APPEND_KV_KERNEL_H_

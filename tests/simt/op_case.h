@@ -1,0 +1,143 @@
+// What the cases of elementwise kernels share: tensors without gaps, a LoRA delta over random rows,
+// address space for buffers that are larger than memory, and comparison with an oracle.
+#ifndef CHORUS_TESTS_SIMT_OP_CASE_H_
+#define CHORUS_TESTS_SIMT_OP_CASE_H_
+
+#include <sys/mman.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/check.h"
+#include "kernels/lora/device_lora.h"
+#include "tests/simt/simt_launch.h"
+#include "tests/support/reference/linear.h"
+#include "tests/support/test_tensor.h"
+#include "tests/support/tolerance.h"
+
+namespace chorus::test {
+
+// The types of a case: of the linear before the kernel, and of the computation.
+struct OpTypes {
+  kernels::DType x;
+  kernels::DType t;
+};
+constexpr OpTypes kOpTypes[] = {{kernels::DType::kF32, kernels::DType::kBf16},
+                                {kernels::DType::kBf16, kernels::DType::kBf16},
+                                {kernels::DType::kF32, kernels::DType::kF16},
+                                {kernels::DType::kF16, kernels::DType::kF16}};
+inline std::string NameOf(const OpTypes& types) {
+  return NameOf(types.x) + "_" + NameOf(types.t);
+}
+
+inline TestTensor DenseTensor(kernels::DType dtype, int64_t rows, int64_t cols) {
+  return {dtype, rows, cols, 0};
+}
+inline void AddTensor(kernels::SimtMemory& memory, const std::string& name,
+                      const TestTensor& tensor, kernels::SimtUse use) {
+  const kernels::TensorView view = tensor.view();
+  memory.AddBytes(name, view.data, view.rows * view.cols * ByteSize(view.dtype), use,
+                  ByteSize(view.dtype) == 2 ? 2 : 4);
+}
+template <class T>
+void AddInput(kernels::SimtMemory& memory, const std::string& name, const std::vector<T>& values) {
+  memory.Add(name, const_cast<T*>(values.data()), static_cast<int64_t>(values.size()),
+             kernels::SimtUse::kReadOnly);
+}
+
+// "" if `got` lies within `tolerance` of `want`.
+inline std::string Near(const char* what, int64_t row, int64_t column, double got, double want,
+                        double tolerance) {
+  if (got == want || std::abs(got - want) <= tolerance) return "";
+  return absl::StrCat(what, "[", row, ", ", column, "] is ", got, ", want ", want, " within ",
+                      tolerance);
+}
+
+// Address space that costs memory only where it is touched, zero at first.
+class AddressSpace {
+ public:
+  explicit AddressSpace(int64_t bytes) : bytes_(static_cast<size_t>(bytes)) {
+    data_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHORUS_CHECK(data_ != MAP_FAILED);
+  }
+  ~AddressSpace() { munmap(data_, bytes_); }
+  AddressSpace(const AddressSpace&) = delete;
+  AddressSpace& operator=(const AddressSpace&) = delete;
+
+  std::byte* data() const { return static_cast<std::byte*>(data_); }
+  int64_t bytes() const { return static_cast<int64_t>(bytes_); }
+
+ private:
+  void* data_;
+  size_t bytes_;
+};
+
+// A delta of some modules side by side, as an expand leaves it: random rows have an adapter, random
+// adapters have a module, and what is not to be read is NaN.
+class TestDelta {
+ public:
+  // widths[i] columns of module modules[i].
+  TestDelta(uint64_t seed, int rows, const std::vector<int>& modules,
+            const std::vector<int>& widths)
+      : modules_(modules), widths_(widths), row_slots_(static_cast<size_t>(rows)) {
+    entries_.resize(kSlots * kLayers * kernels::kNumLoraModules);
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      entries_[i].rank = CounterHash(seed, i) % 3 == 0 ? 0 : 8;
+    }
+    for (const int width : widths) stride_ += width;
+    data_.resize(static_cast<size_t>(rows) * static_cast<size_t>(stride_),
+                 std::numeric_limits<float>::quiet_NaN());
+    for (size_t row = 0; row < row_slots_.size(); ++row) {
+      row_slots_[row] = static_cast<int32_t>(CounterHash(seed + 1, row) % (kSlots + 1)) - 1;
+      int column = 0;
+      for (size_t m = 0; m < modules.size(); ++m) {
+        for (int i = 0; i < widths[m]; ++i, ++column) {
+          const size_t at = row * static_cast<size_t>(stride_) + static_cast<size_t>(column);
+          if (Has(row, modules[m])) data_[at] = CounterValue(seed + 2, at);
+        }
+      }
+    }
+  }
+
+  void AddTo(kernels::SimtMemory& memory) const {
+    AddInput(memory, "row_slots", row_slots_);
+    AddInput(memory, "entries", entries_);
+    AddInput(memory, "delta", data_);
+  }
+  kernels::LoraDelta params() const {
+    return {.data = data_.data(),
+            .rows = static_cast<int32_t>(row_slots_.size()),
+            .stride = stride_,
+            .row_slots = row_slots_.data(),
+            .table = {.entries = entries_.data(), .max_slots = kSlots, .layers = kLayers},
+            .layer = kLayer};
+  }
+  // 0 where there is none.
+  double Get(int64_t row, int64_t column) const {
+    const float value = data_[static_cast<size_t>(row * stride_ + column)];
+    return std::isnan(value) ? 0.0 : value;
+  }
+
+ private:
+  static constexpr int kSlots = 4, kLayers = 3, kLayer = 2;
+
+  bool Has(size_t row, int module) const {
+    if (row_slots_[row] < 0) return false;
+    const int index = (row_slots_[row] * kLayers + kLayer) * kernels::kNumLoraModules + module;
+    return entries_[static_cast<size_t>(index)].rank > 0;
+  }
+
+  std::vector<int> modules_, widths_;
+  std::vector<int32_t> row_slots_;
+  std::vector<kernels::LoraModuleEntry> entries_;
+  std::vector<float> data_;
+  int32_t stride_ = 0;
+};
+
+}  // namespace chorus::test
+
+#endif  // CHORUS_TESTS_SIMT_OP_CASE_H_
