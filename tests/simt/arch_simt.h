@@ -44,7 +44,8 @@ class SimtSpan {
     Write(from, i, {file, line});
   }
   void StreamTo(U4& to, int64_t i, CHORUS_SITE) const {
-    if (region_ == nullptr || region_->use() != SimtUse::kReadOnly) {
+    if (region_ == nullptr || (region_->use() != SimtUse::kReadOnly &&
+                               region_->use() != SimtUse::kUndeclared)) {
       block_->Fail("StreamTo at %s:%d reads what is not read-only", FileName(file), line);
     }
     Read(to, i, {file, line});

@@ -282,6 +282,9 @@ void SimtBlock::TouchShared(Access access, const void* at, int bytes, Place plac
 
 void SimtBlock::TouchGlobal(SimtRegion& region, Access access, const void* at, int bytes,
                             Place place) {
+  if (AccessSet* const accesses = grid_->memory.accesses()) {
+    accesses->Add(at, bytes, access != Access::kRead);
+  }
   int other_block = 0;
   const SimtRegion::Conflict conflict =
       region.Touch(access, at, bytes, grid_->memory.launch_tag(), block_, &other_block);

@@ -14,6 +14,7 @@
 #include <string>
 #include <type_traits>
 
+#include "tests/simt/access_set.h"
 #include "tests/simt/shadow.h"
 
 namespace chorus::kernels {
@@ -23,6 +24,8 @@ enum class SimtUse : uint8_t {
   kReadWrite,
   kUncheckedReadWrite,  // blocks may touch what others write
   kWriteOnce,           // an output: no granule is written twice in a launch
+  kUndeclared,          // as kReadWrite, but may be streamed; a block that writes what it streamed
+                        // itself is found only where the kernel's own test declares inputs
 };
 
 class SimtRegion {
@@ -88,6 +91,10 @@ class SimtMemory {
   // Fills every kWriteOnce buffer with 0xff: NaN in every float, -1 as an index.
   void PoisonOutputs();
 
+  // If set, every access of a launch is added to it.
+  void set_accesses(AccessSet* accesses) { accesses_ = accesses; }
+  AccessSet* accesses() const { return accesses_; }
+
   // For the executor. Null if no buffer holds the `bytes` bytes at `data`.
   SimtRegion* Find(const void* data, int64_t bytes) const;
   void BeginLaunch(int blocks);
@@ -95,6 +102,7 @@ class SimtMemory {
 
  private:
   std::map<const std::byte*, std::unique_ptr<SimtRegion>> regions_;  // by first byte
+  AccessSet* accesses_ = nullptr;
   uint32_t launch_tag_ = 1;
   uint32_t next_tag_ = 1;
 };
