@@ -1,12 +1,14 @@
-// CudaArch: what a kernel body may ask of the GPU. All PTX of our kernels is here; the SIMT
-// executor answers the same calls on the host (tests/simt/arch_simt.h), and checks what a GPU would
-// not.
+// CudaArch: what a kernel body may ask of the GPU. All PTX of our kernels is here and in the two
+// headers that this one includes; the SIMT executor answers the same calls on the host
+// (tests/simt/arch_simt.h), and checks what a GPU would not.
 //
 // Every collective (Sync, SyncWarp, Shfl…, Mma…) is of the full block or the full warp. Their last
 // parameters name the place of the call for the executor; they vanish here.
 #ifndef CHORUS_KERNELS_DEVICE_ARCH_CUDA_CUH_
 #define CHORUS_KERNELS_DEVICE_ARCH_CUDA_CUH_
 
+#include "kernels/device/cuda_bulk_copies.cuh"
+#include "kernels/device/cuda_span.cuh"
 #include "kernels/device/device_code.h"
 #include "kernels/device/dtype.h"
 
@@ -14,40 +16,7 @@
 
 namespace chorus::kernels {
 
-// Global or shared memory. Indices count elements; accesses of several elements must be aligned.
-template <class T>
-class CudaSpan {
- public:
-  CHORUS_DEVICE explicit CudaSpan(T* data) : data_(data) {}
-
-  CHORUS_DEVICE T Load(int64_t i) const { return data_[i]; }
-  template <class V>
-  CHORUS_DEVICE void Store(int64_t i, const V& value) const {
-    data_[i] = value;
-  }
-  // Vector is F2, U2, F4 or U4.
-  template <class Vector>
-  CHORUS_DEVICE void LoadTo(Vector& to, int64_t i) const {
-    to = *reinterpret_cast<const Vector*>(data_ + i);
-  }
-  template <class Vector>
-  CHORUS_DEVICE void StoreFrom(const Vector& from, int64_t i) const {
-    *reinterpret_cast<Vector*>(data_ + i) = from;
-  }
-  // 16 bytes of something that is read once: kept out of L1. REQUIRES: global and read-only.
-  CHORUS_DEVICE void StreamTo(U4& to, int64_t i) const {
-    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w)
-                 : "l"(data_ + i));
-  }
-
-  CHORUS_DEVICE T* data() const { return data_; }
-
- private:
-  T* data_;
-};
-
-class CudaArch {
+class CudaArch : public CudaBulkCopies {
  public:
   CHORUS_DEVICE int Thread() const { return static_cast<int>(threadIdx.x); }
   CHORUS_DEVICE int Lane() const { return static_cast<int>(threadIdx.x) % kWarpThreads; }
@@ -152,10 +121,9 @@ class CudaArch {
   template <class To, class From>
   CHORUS_DEVICE void CopyAsync16(const CudaSpan<To>& to, int64_t i, const CudaSpan<From>& from,
                                  int64_t j) {
-    asm volatile(
-        "cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(SharedAddress(to.data() + i)),
-        "l"(from.data() + j)
-        : "memory");
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to.SharedAddress(i)),
+                 "l"(from.data() + j)
+                 : "memory");
   }
   CHORUS_DEVICE void CopyCommit(CHORUS_SITE) {
     asm volatile("cp.async.commit_group;" ::: "memory");
@@ -177,11 +145,6 @@ class CudaArch {
       default:
         __trap();
     }
-  }
-
- private:
-  static CHORUS_DEVICE uint32_t SharedAddress(const void* data) {
-    return static_cast<uint32_t>(__cvta_generic_to_shared(data));
   }
 };
 

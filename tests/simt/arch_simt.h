@@ -5,83 +5,15 @@
 
 #include <bit>
 #include <cmath>
-#include <cstring>
-#include <type_traits>
 
 #include "kernels/device/device_code.h"
 #include "kernels/device/dtype.h"
 #include "tests/simt/simt_block.h"
+#include "tests/simt/simt_span.h"
 
 #define CHORUS_SITE int line = __builtin_LINE(), const char *file = __builtin_FILE()
 
 namespace chorus::kernels {
-
-// `count` elements of a buffer, or of shared memory if `region` is null.
-template <class T>
-class SimtSpan {
- public:
-  using Value = std::remove_const_t<T>;
-  static_assert(std::is_trivially_copyable_v<Value>);
-
-  SimtSpan(SimtBlock& block, SimtRegion* region, T* data, int64_t count)
-      : block_(&block), region_(region), data_(data), count_(count) {}
-
-  Value Load(int64_t i, CHORUS_SITE) const {
-    Value value;
-    Read(value, i, {file, line});
-    return value;
-  }
-  template <class V>
-  void Store(int64_t i, const V& value, CHORUS_SITE) const {
-    Write(static_cast<Value>(value), i, {file, line});
-  }
-  template <class Vector>
-  void LoadTo(Vector& to, int64_t i, CHORUS_SITE) const {
-    Read(to, i, {file, line});
-  }
-  template <class Vector>
-  void StoreFrom(const Vector& from, int64_t i, CHORUS_SITE) const {
-    Write(from, i, {file, line});
-  }
-  void StreamTo(U4& to, int64_t i, CHORUS_SITE) const {
-    if (region_ == nullptr || (region_->use() != SimtUse::kReadOnly &&
-                               region_->use() != SimtUse::kUndeclared)) {
-      block_->Fail("StreamTo at %s:%d reads what is not read-only", FileName(file), line);
-    }
-    Read(to, i, {file, line});
-  }
-
- private:
-  friend class SimtArch;
-
-  // The address of `bytes` bytes at element i, touched.
-  void* At(int64_t i, int bytes, size_t alignment, Access access, Place place) const {
-    if (i < 0 || i > count_ || (count_ - i) * static_cast<int64_t>(sizeof(T)) < bytes) {
-      block_->FailIndex(region_, i, count_, place);
-    }
-    if (reinterpret_cast<uintptr_t>(data_ + i) % alignment != 0) {
-      block_->FailAlignment(region_, i, bytes, place);
-    }
-    block_->Touch(region_, access, data_ + i, bytes, place);
-    return const_cast<Value*>(data_ + i);
-  }
-  template <class V>
-  void Read(V& to, int64_t i, Place place) const {
-    std::memcpy(static_cast<void*>(&to), At(i, sizeof(V), alignof(V), Access::kRead, place),
-                sizeof(V));
-  }
-  template <class V>
-  void Write(const V& from, int64_t i, Place place) const {
-    static_assert(!std::is_const_v<T>, "a store to a span of constants");
-    std::memcpy(static_cast<void*>(At(i, sizeof(V), alignof(V), Access::kWrite, place)), &from,
-                sizeof(V));
-  }
-
-  SimtBlock* block_;
-  SimtRegion* region_;
-  T* data_;
-  int64_t count_;
-};
 
 class SimtArch;
 template <class T>
@@ -169,6 +101,35 @@ class SimtArch {
   void CopyCommit(CHORUS_SITE) { block_.CopyCommit({file, line}); }
   void CopyWait(int groups, CHORUS_SITE) { block_.CopyWait(groups, {file, line}); }
 
+  void BarInit(const SimtSpan<uint64_t>& bars, int64_t i, int count, CHORUS_SITE) {
+    std::byte* const bar = Bar(bars, i, {file, line});
+    bars.Touch(Access::kWrite, i, 8, {file, line});
+    block_.BarInit(bar, count, {file, line});
+  }
+  void BarFence(CHORUS_SITE) { block_.BarFence({file, line}); }
+  void BarArrive(const SimtSpan<uint64_t>& bars, int64_t i, CHORUS_SITE) {
+    block_.BarArrive(Bar(bars, i, {file, line}), 0, {file, line});
+  }
+  void BarArriveExpect(const SimtSpan<uint64_t>& bars, int64_t i, int bytes, CHORUS_SITE) {
+    block_.BarArrive(Bar(bars, i, {file, line}), bytes, {file, line});
+  }
+  void BarWait(const SimtSpan<uint64_t>& bars, int64_t i, uint32_t parity, CHORUS_SITE) {
+    block_.BarWait(Bar(bars, i, {file, line}), parity, {file, line});
+  }
+  template <class To, class From>
+  void Bulk(const SimtSpan<To>& to, int64_t i, const SimtSpan<From>& from, int64_t j, int bytes,
+            const SimtSpan<uint64_t>& bars, int64_t k, CHORUS_SITE) {
+    if (to.region_ != nullptr || from.region_ == nullptr) {
+      block_.Fail("Bulk at %s:%d is not from global to shared memory", FileName(file), line);
+    }
+    if (bytes <= 0 || bytes % 16 != 0) {
+      block_.Fail("Bulk at %s:%d is of %d bytes", FileName(file), line, bytes);
+    }
+    const void* const source = from.At(j, bytes, 16, Access::kRead, {file, line});
+    void* const target = to.At(i, bytes, 16, Access::kWrite, {file, line});
+    block_.Bulk(target, source, bytes, Bar(bars, k, {file, line}), {file, line});
+  }
+
  private:
   template <class T>
   friend SimtSpan<T> Shared(const SimtArch&, int, int, int, const char*);
@@ -179,6 +140,14 @@ class SimtArch {
   template <class T>
   static uint16_t Round(float value) {
     return std::isnan(value) ? uint16_t{0x7fff} : T::FromFloat(value).bits;
+  }
+
+  std::byte* Bar(const SimtSpan<uint64_t>& bars, int64_t i, Place place) {
+    if (bars.region_ != nullptr) {
+      block_.Fail("the mbarriers at %s:%d are not in shared memory", FileName(place.file),
+                  place.line);
+    }
+    return static_cast<std::byte*>(bars.Locate(i, 8, 8, place));
   }
 
   SimtBlock& block_;

@@ -1,6 +1,6 @@
-// The mutation test: every Sync, SyncWarp, Guard, CopyWait and CopyCommit that a set of test cases
-// comes by is taken away in turn, and the cases must then fail. One whose absence nothing notices
-// is either not tested, or dead code.
+// The mutation test: every site (SiteKind) that a set of test cases comes by is taken away in turn,
+// and the cases must then fail. One whose absence nothing notices is either not tested, or dead
+// code.
 #ifndef CHORUS_TESTS_SIMT_MUTATION_H_
 #define CHORUS_TESTS_SIMT_MUTATION_H_
 

@@ -8,9 +8,43 @@ void Shadow::BeginBlock(int bytes) {
   const auto pairs = static_cast<size_t>(bytes + 1) / 2;
   if (pairs_.size() < pairs) pairs_.resize(pairs);
   if (!atomics_.empty() && atomics_.size() < pairs) atomics_.resize(pairs_.size());
-  ++interval_;
+  EndInterval();
   CHORUS_CHECK_GT(interval_, 0u);
   block_begin_ = interval_;
+}
+
+void Shadow::EndInterval() {
+  ++interval_;
+  first_landing_ += static_cast<uint32_t>(landings_.size());
+  landings_.clear();
+}
+
+void Shadow::EndWarpInterval(int warp) {
+  for (Landing& landing : landings_) {
+    uint32_t& lanes = landing.waiters[static_cast<size_t>(warp)];
+    if (lanes != 0) lanes = ~0u;
+  }
+}
+
+uint32_t Shadow::BeginLanding() {
+  landings_.emplace_back();
+  return first_landing_ + static_cast<uint32_t>(landings_.size()) - 1;
+}
+
+void Shadow::Land(int begin, int bytes) {
+  for (int i = begin / 2; i < (begin + bytes) / 2; ++i) {
+    Party& writer = pairs_[static_cast<size_t>(i)].writer;
+    writer.interval = interval_;
+    writer.warp_interval = first_landing_ + static_cast<uint32_t>(landings_.size()) - 1;
+    writer.thread = writer.warp = kLanding;
+    writer.copying = false;
+  }
+}
+
+void Shadow::NoteWait(uint32_t landing, int thread) {
+  if (landing < first_landing_) return;
+  landings_[landing - first_landing_].waiters[static_cast<size_t>(thread / 32)] |= 1u
+                                                                                   << (thread % 32);
 }
 
 void Shadow::Forget() {
@@ -19,6 +53,11 @@ void Shadow::Forget() {
 
 bool Shadow::Unordered(const Party& party, const Actor& actor) const {
   if (party.interval != interval_ || party.thread == actor.thread) return false;
+  if (party.thread == kLanding) {
+    const Landing& landing = landings_[party.warp_interval - first_landing_];
+    return (landing.waiters[static_cast<size_t>(actor.thread / 32)] >> (actor.thread % 32) & 1) ==
+           0;
+  }
   return party.warp != actor.thread / 32 || party.warp_interval == actor.warp_interval;
 }
 
@@ -55,7 +94,10 @@ std::optional<Shadow::Conflict> Shadow::Touch(Access access, int begin, int byte
   for (int i = begin / 2; i < (begin + bytes + 1) / 2; ++i) {
     Pair& pair = pairs_[static_cast<size_t>(i)];
     if (pair.writer.copying) return Report(Conflict::kCopyUnderWay, pair.writer, i, actor);
-    if (Unordered(pair.writer, actor)) return Report(Conflict::kWritten, pair.writer, i, actor);
+    if (Unordered(pair.writer, actor)) {
+      const bool landed = pair.writer.thread == kLanding;
+      return Report(landed ? Conflict::kLanded : Conflict::kWritten, pair.writer, i, actor);
+    }
     if (access != Access::kWrite && pair.writer.interval < block_begin_) {
       return Report(Conflict::kUnwritten, pair.writer, i, actor);
     }

@@ -5,9 +5,13 @@
 // its SyncWarps (neither shuffles nor MMAs order memory). Two accesses of one interval by different
 // threads are ordered only if the threads share a warp and a SyncWarp lies between. Interval
 // numbers never restart, so that what an earlier block wrote counts as never written.
+//
+// The bytes of bulk copies that land together are a landing. Within the interval it is ordered
+// before the threads that waited for its mbarrier, and those that met one of them in a SyncWarp.
 #ifndef CHORUS_TESTS_SIMT_SHADOW_H_
 #define CHORUS_TESTS_SIMT_SHADOW_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -19,6 +23,7 @@ enum class Access : uint8_t { kRead, kWrite, kAtomic };
 class Shadow {
  public:
   static constexpr int kSeveral = -2;  // in place of a thread
+  static constexpr int kLanding = -3;  // the same
 
   struct Actor {
     int thread;
@@ -26,7 +31,7 @@ class Shadow {
     int line;  // of the access, for reports
   };
   struct Conflict {
-    enum Kind : uint8_t { kUnwritten, kCopyUnderWay, kWritten, kRead, kAtomic } kind;
+    enum Kind : uint8_t { kUnwritten, kCopyUnderWay, kLanded, kWritten, kRead, kAtomic } kind;
     int byte;
     int thread;  // who was there before, or kSeveral
     int line;
@@ -35,12 +40,18 @@ class Shadow {
 
   // Nothing of `bytes` has been written.
   void BeginBlock(int bytes);
-  void EndInterval() { ++interval_; }
+  void EndInterval();
+  void EndWarpInterval(int warp);
 
   // Notes the access, or tells what it conflicts with.
   std::optional<Conflict> Touch(Access access, int begin, int bytes, const Actor& actor);
   // From issue to landing of an asynchronous copy nobody may touch the bytes.
   void SetCopying(int begin, int bytes, bool copying);
+  // What Land is told next lands together; the number is for NoteWait, and never 0.
+  uint32_t BeginLanding();
+  void Land(int begin, int bytes);
+  // The thread has waited for that landing, if it is of this interval.
+  void NoteWait(uint32_t landing, int thread);
   // Forgets copies of a block that was abandoned.
   void Forget();
 
@@ -48,7 +59,7 @@ class Shadow {
   // The last to have touched something in one way, or several at once.
   struct Party {
     uint32_t interval = 0;
-    uint32_t warp_interval = 0;
+    uint32_t warp_interval = 0;  // of a landing: its number
     int16_t thread = -1;
     int16_t warp = -1;
     uint16_t line = 0;
@@ -59,6 +70,10 @@ class Shadow {
     Party readers;
   };
 
+  struct Landing {
+    std::array<uint32_t, 32> waiters{};  // a bit for each lane of each warp
+  };
+
   bool Unordered(const Party& party, const Actor& actor) const;
   Conflict Report(Conflict::Kind kind, const Party& party, int pair, const Actor& actor) const;
   void Set(Party& party, const Actor& actor) const;
@@ -67,6 +82,8 @@ class Shadow {
   uint32_t interval_ = 0;
   uint32_t block_begin_ = 0;    // the first interval of this block
   std::vector<Pair> pairs_;     // of bytes
+  uint32_t first_landing_ = 1;  // of this interval
+  std::vector<Landing> landings_;
   std::vector<Party> atomics_;  // like pairs_; empty until the first atomic
 };
 

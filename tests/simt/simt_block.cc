@@ -43,9 +43,11 @@ void SimtBlock::BeginBlock(int32_t block) {
     thread.waits = Meeting::kNone;
     thread.copies.clear();
     thread.groups = 0;
+    thread.bar = -1;
     fibers_[static_cast<size_t>(i)]->Restart(&SimtBlock::RunThread, this);
   }
   warps_.assign(static_cast<size_t>(threads / kWarpThreads), Warp{});
+  barriers_.clear();
   num_left_ = num_at_sync_ = 0;
   deadlock_ = false;
   failure_[0] = '\0';
@@ -92,6 +94,7 @@ void SimtBlock::LeaveKernel() {
   const int next = turns_.Next();
   if (next < 0) {
     deadlock_ = num_left_ < num_threads();
+    if (!deadlock_) FailIfBulkUnderWay();
     own.LeaveFor(caller_);
   }
   thread_ = next;
@@ -186,6 +189,7 @@ void SimtBlock::SyncWarp(Place place) {
   if (TakenAway(SiteKind::kSyncWarp, place)) return;
   if (!MeetWarp(Meeting::kSyncWarp, nullptr, place)) return;
   ++warp().interval;
+  shadow_.EndWarpInterval(thread_ / kWarpThreads);
   WakeWarp();
   Yield();
 }

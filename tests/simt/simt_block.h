@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "kernels/device/kernel.h"
 #include "tests/simt/fiber.h"
 #include "tests/simt/shadow.h"
+#include "tests/simt/simt_barrier.h"
 #include "tests/simt/simt_memory.h"
 #include "tests/simt/simt_options.h"
 #include "tests/simt/turns.h"
@@ -83,6 +85,14 @@ class SimtBlock {
   void CopyCommit(Place place);
   void CopyWait(int groups, Place place);
 
+  // `bar` is the mbarrier's word in shared memory.
+  void BarInit(std::byte* bar, int count, Place place);
+  void BarFence(Place place);
+  void BarArrive(const std::byte* bar, int expected_bytes, Place place);
+  void BarWait(const std::byte* bar, uint32_t parity, Place place);
+  // `to` and `from` have been touched.
+  void Bulk(void* to, const void* from, int bytes, const std::byte* bar, Place place);
+
   [[noreturn]] void FailIndex(const SimtRegion* region, int64_t index, int64_t count, Place place);
   [[noreturn]] void FailAlignment(const SimtRegion* region, int64_t index, int bytes, Place place);
   [[noreturn]] void Fail(const char* format, ...) __attribute__((format(printf, 2, 3)));
@@ -90,7 +100,7 @@ class SimtBlock {
  private:
   static constexpr int kSeenBits = 8;
 
-  enum class Meeting : uint8_t { kNone, kSync, kSyncWarp, kShfl, kBallot, kMma };
+  enum class Meeting : uint8_t { kNone, kSync, kSyncWarp, kShfl, kBallot, kMma, kBarWait };
   struct Copy {
     std::byte* to;
     const std::byte* from;
@@ -103,6 +113,7 @@ class SimtBlock {
     const void* brought = nullptr;  // to a meeting of the warp; lies on the thread's stack
     std::vector<Copy> copies;       // under way
     int64_t groups = 0;             // committed
+    int bar = -1;                   // the mbarrier that it waits for, by its shared byte
   };
   struct Warp {
     uint32_t arrived = 0;
@@ -138,6 +149,10 @@ class SimtBlock {
   Warp& warp() { return warps_[static_cast<size_t>(thread_ / 32)]; }
   Thread& self() { return threads_[static_cast<size_t>(thread_)]; }
 
+  SimtBarrier& Find(const std::byte* bar, Place place);
+  void EndPhaseIfOver(SimtBarrier& barrier, bool somebody_waits, Place place);
+  void FailIfBulkUnderWay();
+
   void TouchShared(Access access, const void* at, int bytes, Place place);
   void TouchGlobal(SimtRegion& region, Access access, const void* at, int bytes, Place place);
   [[noreturn]] void FailShared(const Shadow::Conflict& conflict, Access access, Place place);
@@ -161,6 +176,7 @@ class SimtBlock {
   std::vector<std::byte> shared_storage_;
   std::byte* shared_ = nullptr;
   Shadow shadow_;
+  std::map<int, SimtBarrier> barriers_;  // by shared byte
   SimtRegion nothing_{"a null pointer", nullptr, 0, SimtUse::kReadOnly, 4};
   std::array<SeenSite, 1 << kSeenBits> seen_{};  // a cache
   int64_t times_taken_away_ = 0;

@@ -26,7 +26,7 @@ const char* NameOf(const SimtRegion* region) {
 }  // namespace
 
 const char* SimtBlock::Name(Meeting meeting) {
-  constexpr const char* kNames[] = {"none", "Sync", "SyncWarp", "Shfl", "Ballot", "Mma"};
+  constexpr const char* kNames[] = {"none", "Sync", "SyncWarp", "Shfl", "Ballot", "Mma", "BarWait"};
   return kNames[static_cast<size_t>(meeting)];
 }
 
@@ -61,6 +61,11 @@ void SimtBlock::FailShared(const Shadow::Conflict& conflict, Access access, Plac
       break;
     case Shadow::Conflict::kCopyUnderWay:
       std::snprintf(what, sizeof(what), "while the copy of %s at line %d is under way", other,
+                    conflict.line);
+      break;
+    case Shadow::Conflict::kLanded:
+      std::snprintf(what, sizeof(what),
+                    "what the Bulk at line %d brought, with neither its BarWait nor a Sync between",
                     conflict.line);
       break;
     case Shadow::Conflict::kWritten:

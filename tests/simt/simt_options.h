@@ -34,7 +34,15 @@ struct Place {
 
 // A call that the mutation test can take away: a Guard is then always true, the others do nothing.
 // Two of one kind on one line are one site.
-enum class SiteKind : uint8_t { kSync, kSyncWarp, kGuard, kCopyWait, kCopyCommit };
+enum class SiteKind : uint8_t {
+  kSync,
+  kSyncWarp,
+  kGuard,
+  kCopyWait,
+  kCopyCommit,
+  kBarWait,
+  kBarFence
+};
 struct Site {
   SiteKind kind;
   std::string_view file;
