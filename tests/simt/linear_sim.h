@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "kernels/linear/device_linear.h"
+#include "tests/simt/sim_device.h"
 
 namespace chorus::test {
 
@@ -11,6 +12,11 @@ namespace chorus::test {
 // CheckDeviceLinear says.
 absl::Status LinearSim(const kernels::DeviceLinearShape& shape,
                        const kernels::DeviceLinearArgs& args);
+
+// Enqueues it on a stream of `device`, which learns what it reads and writes.
+absl::Status EnqueueLinear(const kernels::DeviceLinearShape& shape,
+                           const kernels::DeviceLinearArgs& args, kernels::SimDevice* device,
+                           kernels::DeviceStream* stream);
 
 }  // namespace chorus::test
 

@@ -1,5 +1,8 @@
 #include "tests/simt/linear_sim.h"
 
+#include <cstring>
+
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/linear_case.h"
 
@@ -54,6 +57,37 @@ TEST(LinearSimTest, OracleNoticesWhatIsWrong) {
   args.weight = weight.data();
   ASSERT_TRUE(LinearSim(shorter, args).ok());
   EXPECT_NE(linear.Difference(SumSteps::kOneByOne), "");
+}
+
+TEST(LinearSimTest, RunsInTheOrderOfItsStream) {
+  const DeviceLinearShape shape = Shape(DType::kBf16, DType::kF32, 3, 16, 24);
+  const LinearCase linear(shape, 7);
+  kernels::SimDevice device({});
+  const auto stream = device.NewStream(kernels::Device::Priority::kNormal).value();
+  const DeviceLinearArgs host = linear.Args();
+  const int64_t sizes[] = {linear.x_bytes(), linear.weight_bytes(), linear.y_bytes()};
+  const void* const from[] = {host.x, host.weight, host.y};
+  kernels::DeviceBuffer staged[3];
+  kernels::DeviceBuffer on_device[3];
+  for (int i = 0; i < 3; ++i) {
+    staged[i] = device.AllocatePinned(sizes[i]).value();
+    on_device[i] = device.Allocate(sizes[i]).value();
+    std::memcpy(staged[i].data(), from[i], static_cast<size_t>(sizes[i]));
+    ASSERT_TRUE(stream->CopyToDevice(on_device[i].data(), staged[i].data(), sizes[i]).ok());
+  }
+  const DeviceLinearArgs args = {
+      .x = on_device[0].data(), .weight = on_device[1].data(), .y = on_device[2].data()};
+  ASSERT_TRUE(EnqueueLinear(shape, args, &device, stream.get()).ok());
+  ASSERT_TRUE(stream->CopyToHost(staged[2].data(), args.y, sizes[2]).ok());
+  const absl::Status status = stream->Synchronize();
+  ASSERT_TRUE(status.ok()) << status;
+  std::memcpy(host.y, staged[2].data(), static_cast<size_t>(sizes[2]));
+  EXPECT_EQ(linear.Difference(SumSteps::kOneByOne), "");
+  // On another stream nothing orders it with the copy.
+  const auto other = device.NewStream(kernels::Device::Priority::kNormal).value();
+  ASSERT_TRUE(stream->CopyToDevice(on_device[0].data(), staged[0].data(), sizes[0]).ok());
+  EnqueueLinear(shape, args, &device, other.get()).IgnoreError();  // says it now, or at the end
+  EXPECT_THAT(std::string(device.Finish().message()), testing::HasSubstr("no event orders it"));
 }
 
 TEST(LinearSimTest, RefusesWhatDoesNotFit) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "kernels/check.h"
@@ -156,12 +157,41 @@ class Launch {
   std::vector<double> scores_;
 };
 
+// The page ids of the plan's sequences, and the pages.
+std::vector<kernels::SimBytes> PagesOf(const DeviceAttentionArgs& args) {
+  const auto* const begin = reinterpret_cast<const int32_t*>(args.plan + args.layout->page_begin);
+  const int32_t first = begin[0];
+  const int32_t last = begin[args.layout->limits.max_sequences];
+  std::vector<kernels::SimBytes> pages = {{args.page_ids + first, 4 * int64_t{last - first}}};
+  for (int32_t i = first; i < last; ++i) {
+    const int64_t cell = args.pool.CellOf(args.slab, args.page_ids[i]);
+    pages.push_back({args.pool.CellAddress(cell), args.pool.cell_bytes()});
+  }
+  return pages;
+}
+
 }  // namespace
 
 absl::Status PagedAttentionSim(const DeviceAttentionArgs& args) {
   CHORUS_RETURN_IF_ERROR(CheckDeviceAttention(args));
   Launch(args).Run();
   return absl::OkStatus();
+}
+
+absl::Status EnqueuePagedAttention(const DeviceAttentionArgs& args, kernels::SimDevice* device,
+                                   kernels::DeviceStream* stream) {
+  CHORUS_RETURN_IF_ERROR(CheckDeviceAttention(args));
+  const AttentionLayout& layout = *args.layout;
+  const int64_t row_elements = int64_t{layout.limits.heads} * layout.limits.head_dim;
+  const int64_t last_row = layout.limits.max_rows - 1;
+  kernels::SimHostOp op = {
+      .name = "PagedAttention",
+      .reads = {{args.plan, layout.bytes}, {args.q, 2 * (last_row * args.q_stride + row_elements)}},
+      .writes = {{args.y, 2 * (last_row + 1) * row_elements}},
+      .run = [args] { Launch(args).Run(); },
+      .late_reads = [args] { return PagesOf(args); }};
+  if (args.split) op.writes.push_back({args.workspace, layout.workspace_bytes()});
+  return device->Enqueue(stream, std::move(op));
 }
 
 }  // namespace chorus::test

@@ -6,12 +6,18 @@
 
 #include "absl/status/status.h"
 #include "kernels/attention/device_attention.h"
+#include "tests/simt/sim_device.h"
 
 namespace chorus::test {
 
 // Runs at once. InvalidArgument as CheckDeviceAttention says; a plan whose items lead outside its
 // sequences or their pages ends the process.
 absl::Status PagedAttentionSim(const kernels::DeviceAttentionArgs& args);
+
+// Enqueues it on a stream of `device`, which learns what it reads and writes, the pages of the plan
+// that is there when it runs among it.
+absl::Status EnqueuePagedAttention(const kernels::DeviceAttentionArgs& args,
+                                   kernels::SimDevice* device, kernels::DeviceStream* stream);
 
 }  // namespace chorus::test
 

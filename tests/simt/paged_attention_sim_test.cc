@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <limits>
 
 #include "gmock/gmock.h"
@@ -131,6 +132,57 @@ TEST_P(PagedAttentionSimTest, OracleNoticesASwappedPage) {
     wrong.page_ids = ids.data();
     ASSERT_TRUE(PagedAttentionSim(wrong).ok());
     EXPECT_NE(batch.Difference(), "") << page;
+  }
+}
+
+// On the simulated device a captured launch reads the plan, and the pages that it names, when it is
+// replayed: a copy into such a page on another stream is found, into any other page it is not.
+TEST_P(PagedAttentionSimTest, DeviceSeesWhichPagesAReplayReads) {
+  for (const bool listed : {false, true}) {
+    AttentionCase batch(GetParam(), Limits(Kind::kDecode, {4, 2, 64}, 2, 2), {{1, 40}}, 8);
+    kernels::SimDevice device({});
+    const auto stream = device.NewStream(kernels::Device::Priority::kNormal).value();
+    std::deque<kernels::DeviceBuffer> buffers;
+    const auto upload = [&](const void* from, int64_t bytes) {
+      kernels::DeviceBuffer& staged = buffers.emplace_back(device.AllocatePinned(bytes).value());
+      std::memcpy(staged.data(), from, static_cast<size_t>(bytes));
+      kernels::DeviceBuffer& on_device = buffers.emplace_back(device.Allocate(bytes).value());
+      EXPECT_TRUE(stream->CopyToDevice(on_device.data(), staged.data(), bytes).ok());
+      return on_device.data();
+    };
+    kernels::DeviceAttentionArgs args = batch.Args();
+    const kernels::PoolView host_pool = args.pool;
+    args.plan = upload(args.plan, batch.layout().bytes);
+    const std::vector<int32_t> ids(args.page_ids, args.page_ids + batch.num_page_ids());
+    args.page_ids = reinterpret_cast<const int32_t*>(upload(ids.data(), 4 * batch.num_page_ids()));
+    args.q = upload(args.q, batch.q_bytes());
+    args.pool.base = upload(args.pool.base, args.pool.total_bytes());
+    args.workspace = upload(args.workspace, batch.layout().workspace_bytes());
+    args.y = upload(args.y, batch.y_bytes());
+    ASSERT_TRUE(stream->Synchronize().ok());
+    ASSERT_TRUE(stream->BeginCapture().ok());
+    ASSERT_TRUE(EnqueuePagedAttention(args, &device, stream.get()).ok());
+    const auto graph = stream->EndCapture().value();
+
+    int32_t page = ids[1];
+    while (!listed && std::count(ids.begin(), ids.end(), page) > 0) {
+      page = (page + 1) % static_cast<int32_t>(args.pool.num_ids);
+    }
+    const auto copies = device.NewStream(kernels::Device::Priority::kNormal).value();
+    kernels::DeviceBuffer& image =
+        buffers.emplace_back(device.AllocatePinned(args.pool.cell_bytes()).value());
+    const int64_t cell = args.pool.CellOf(args.slab, page);
+    std::memcpy(image.data(), host_pool.CellAddress(cell),
+                static_cast<size_t>(args.pool.cell_bytes()));
+    ASSERT_TRUE(
+        copies->CopyToDevice(args.pool.CellAddress(cell), image.data(), args.pool.cell_bytes())
+            .ok());
+    ASSERT_TRUE(stream->Replay(graph.get()).ok());
+    const absl::Status status = device.Finish();
+    EXPECT_EQ(status.ok(), !listed) << status;
+    if (listed) continue;
+    std::memcpy(batch.y(), args.y, static_cast<size_t>(batch.y_bytes()));
+    EXPECT_EQ(batch.Difference(), "");
   }
 }
 

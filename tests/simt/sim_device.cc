@@ -101,6 +101,13 @@ absl::Status SimDevice::AddHostOp(int queue, SimHostOp op) {
       for (const SimBytes& use : op->writes) {
         CHORUS_RETURN_IF_ERROR(memory->Use(use.at, use.bytes, /*write=*/true, id, clock));
       }
+      if (op->late_reads != nullptr) {
+        for (const SimBytes& use : op->late_reads()) {
+          CHORUS_RETURN_IF_ERROR(
+              memory->Check(SimMemory::Kind::kDevice, use.at, use.bytes, op->name));
+          CHORUS_RETURN_IF_ERROR(memory->Use(use.at, use.bytes, /*write=*/false, id, clock));
+        }
+      }
       op->run();
       return absl::OkStatus();
     };

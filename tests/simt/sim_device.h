@@ -69,6 +69,8 @@ struct SimHostOp {
   std::vector<SimBytes> writes;
   double duration_us = 5;
   std::function<void()> run;  // reads its operands when it is called, once for each replay
+  // What else it reads, asked just before each run: what lies where its operands say. May be null.
+  std::function<std::vector<SimBytes>()> late_reads;
 };
 
 class SimDevice : public Device {
