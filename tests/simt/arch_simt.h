@@ -126,7 +126,7 @@ class SimtArch {
       block_.Fail("Bulk at %s:%d is of %d bytes", FileName(file), line, bytes);
     }
     const void* const source = from.At(j, bytes, 16, Access::kRead, {file, line});
-    void* const target = to.At(i, bytes, 16, Access::kWrite, {file, line});
+    void* const target = to.Locate(i, bytes, 16, {file, line});
     block_.Bulk(target, source, bytes, Bar(bars, k, {file, line}), {file, line});
   }
 

@@ -26,6 +26,16 @@ void Shadow::EndWarpInterval(int warp) {
   }
 }
 
+std::optional<Shadow::Conflict> Shadow::FindUnfenced(int begin, int bytes) const {
+  for (int i = begin / 2; i < (begin + bytes) / 2; ++i) {
+    const Party& writer = pairs_[static_cast<size_t>(i)].writer;
+    if (writer.interval < block_begin_ || writer.copying || writer.thread == kLanding) continue;
+    if (writer.fences != fences_[static_cast<size_t>(writer.thread)]) continue;
+    return Conflict{Conflict::kUnfenced, 2 * i, writer.thread, writer.line, false};
+  }
+  return std::nullopt;
+}
+
 uint32_t Shadow::BeginLanding() {
   landings_.emplace_back();
   return first_landing_ + static_cast<uint32_t>(landings_.size()) - 1;
@@ -72,6 +82,7 @@ void Shadow::Set(Party& party, const Actor& actor) const {
   party.thread = static_cast<int16_t>(actor.thread);
   party.warp = static_cast<int16_t>(actor.thread / 32);
   party.line = static_cast<uint16_t>(actor.line);
+  party.fences = fences_[static_cast<size_t>(actor.thread)];
 }
 
 // Of accesses that do not conflict with each other, what a later conflict has to know: threads of

@@ -31,7 +31,15 @@ class Shadow {
     int line;  // of the access, for reports
   };
   struct Conflict {
-    enum Kind : uint8_t { kUnwritten, kCopyUnderWay, kLanded, kWritten, kRead, kAtomic } kind;
+    enum Kind : uint8_t {
+      kUnwritten,
+      kCopyUnderWay,
+      kLanded,
+      kUnfenced,
+      kWritten,
+      kRead,
+      kAtomic
+    } kind;
     int byte;
     int thread;  // who was there before, or kSeveral
     int line;
@@ -47,6 +55,9 @@ class Shadow {
   std::optional<Conflict> Touch(Access access, int begin, int bytes, const Actor& actor);
   // From issue to landing of an asynchronous copy nobody may touch the bytes.
   void SetCopying(int begin, int bytes, bool copying);
+  // Whose stores the copy engine does not see yet, if any are among the bytes.
+  std::optional<Conflict> FindUnfenced(int begin, int bytes) const;
+  void NoteFence(int thread) { ++fences_[static_cast<size_t>(thread)]; }
   // What Land is told next lands together; the number is for NoteWait, and never 0.
   uint32_t BeginLanding();
   void Land(int begin, int bytes);
@@ -63,6 +74,7 @@ class Shadow {
     int16_t thread = -1;
     int16_t warp = -1;
     uint16_t line = 0;
+    uint8_t fences = 0;    // that its thread had passed, modulo 256
     bool copying = false;  // of a writer: the copy has not landed
   };
   struct Pair {
@@ -84,7 +96,8 @@ class Shadow {
   std::vector<Pair> pairs_;     // of bytes
   uint32_t first_landing_ = 1;  // of this interval
   std::vector<Landing> landings_;
-  std::vector<Party> atomics_;  // like pairs_; empty until the first atomic
+  std::array<uint8_t, 1024> fences_{};  // passed by each thread, modulo 256
+  std::vector<Party> atomics_;          // like pairs_; empty until the first atomic
 };
 
 }  // namespace chorus::kernels

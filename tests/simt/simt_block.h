@@ -90,7 +90,7 @@ class SimtBlock {
   void BarFence(Place place);
   void BarArrive(const std::byte* bar, int expected_bytes, Place place);
   void BarWait(const std::byte* bar, uint32_t parity, Place place);
-  // `to` and `from` have been touched.
+  // `from` has been touched.
   void Bulk(void* to, const void* from, int bytes, const std::byte* bar, Place place);
 
   [[noreturn]] void FailIndex(const SimtRegion* region, int64_t index, int64_t count, Place place);

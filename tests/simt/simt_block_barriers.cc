@@ -30,6 +30,7 @@ void SimtBlock::BarInit(std::byte* bar, int count, Place place) {
 // A fence counts as a write, so that the shadow knows who is behind it.
 void SimtBlock::BarFence(Place place) {
   if (TakenAway(SiteKind::kBarFence, place)) return;
+  shadow_.NoteFence(thread_);
   for (auto& [byte, barrier] : barriers_) {
     if (barrier.fenced || barrier.initializer != thread_) continue;
     barrier.fenced = true;
@@ -76,7 +77,13 @@ void SimtBlock::Bulk(void* to, const void* from, int bytes, const std::byte* bar
          thread_, FileName(place.file), place.line, barrier.byte);
   }
   auto* const target = static_cast<std::byte*>(to);
-  shadow_.SetCopying(static_cast<int>(target - shared_), bytes, true);
+  const auto begin = static_cast<int>(target - shared_);
+  const auto unfenced = shadow_.FindUnfenced(begin, bytes);
+  TouchShared(Access::kWrite, to, bytes, place);
+  if (grid_->options.shadow && unfenced.has_value()) {
+    FailShared(*unfenced, Access::kWrite, place);
+  }
+  shadow_.SetCopying(begin, bytes, true);
   barrier.copies.push_back({target, static_cast<const std::byte*>(from), bytes});
   barrier.copied_bytes += bytes;
   EndPhaseIfOver(barrier, false, place);
@@ -117,15 +124,15 @@ void SimtBlock::BarWait(const std::byte* bar, uint32_t parity, Place place) {
   if (parity > 1) {
     Fail("BarWait at %s:%d for parity %u", FileName(place.file), place.line, parity);
   }
-  if (barrier.phase % 2 != parity && barrier.LacksOnlyLanding()) {
-    Fail("thread %d at %s:%d: the phase after the one it waits for may be over too", thread_,
-         FileName(place.file), place.line);
-  }
   while (barrier.phase % 2 == parity) {
     EndPhaseIfOver(barrier, true, place);
     if (barrier.phase % 2 != parity) break;
     self().bar = barrier.byte;
     Wait(Meeting::kBarWait, place);
+  }
+  if (barrier.LacksOnlyLanding()) {
+    Fail("thread %d at %s:%d: the phase after the one it waits for may be over too", thread_,
+         FileName(place.file), place.line);
   }
   shadow_.NoteWait(barrier.landing, thread_);
 }

@@ -68,6 +68,10 @@ void SimtBlock::FailShared(const Shadow::Conflict& conflict, Access access, Plac
                     "what the Bulk at line %d brought, with neither its BarWait nor a Sync between",
                     conflict.line);
       break;
+    case Shadow::Conflict::kUnfenced:
+      std::snprintf(what, sizeof(what), "what %s wrote at line %d, with no BarFence by it since",
+                    other, conflict.line);
+      break;
     case Shadow::Conflict::kWritten:
       did = "wrote";
       break;
