@@ -64,6 +64,21 @@ CHORUS_HOST_DEVICE constexpr T DivideUp(T a, T b) {
   return (a + b - 1) / b;
 }
 
+CHORUS_HOST_DEVICE int PopCount(uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __popc(bits);
+#else
+  return __builtin_popcount(bits);
+#endif
+}
+
+// The places of the lowest and the highest bit. REQUIRES: bits != 0.
+CHORUS_HOST_DEVICE int FirstBit(uint32_t bits) { return PopCount((bits & (0u - bits)) - 1); }
+CHORUS_HOST_DEVICE int LastBit(uint32_t bits) {
+  for (int shift = 1; shift < 32; shift *= 2) bits |= bits >> shift;
+  return PopCount(bits) - 1;
+}
+
 // a · b + c, rounded once. Everything else is rounded by itself: our kernels are built so that no
 // compiler fuses what the code does not.
 CHORUS_HOST_DEVICE float Fma(float a, float b, float c) { return fmaf(a, b, c); }

@@ -53,8 +53,11 @@ void BlockWeightsOf(std::span<const float> values, float max, float inverse_temp
   const auto factor = hn::Set(d, inverse_temperature);
   for (size_t begin = 0, block = 0; begin < values.size(); begin += kScanBlock, ++block) {
     const size_t end = std::min(values.size(), begin + size_t{kScanBlock});
-    auto partial = hn::Zero(d);
+    // Lane l of 16, however long a vector is, adds up weights l, l + 16, …: on every processor with
+    // fused multiply-adds, and on a GPU, the sums have the same bits.
+    HWY_ALIGN float partial[16] = {};
     for (size_t i = begin; i < end; i += lanes) {
+      float* const to = partial + (i - begin) % 16;
       const size_t count = std::min(lanes, end - i);
       const bool whole = count == lanes;
       const float* const from = values.data() + i;
@@ -62,13 +65,17 @@ void BlockWeightsOf(std::span<const float> values, float max, float inverse_temp
       const auto weight = ExpF32(d, hn::Mul(hn::Sub(v, top), factor));
       if (whole) {
         hn::StoreU(weight, d, weights.data() + i);
-        partial = hn::Add(partial, weight);
+        hn::Store(hn::Add(hn::Load(d, to), weight), d, to);
       } else {
         StoreTailF32(weight, d, weights.data() + i, count);
-        partial = hn::Add(partial, LoadTailF32(d, weights.data() + i, count));
+        const auto tail = LoadTailF32(d, weights.data() + i, count);
+        hn::Store(hn::Add(hn::Load(d, to), tail), d, to);
       }
     }
-    sums[block] = hn::GetLane(hn::SumOfLanes(d, partial));
+    for (size_t half = 8; half > 0; half /= 2) {
+      for (size_t lane = 0; lane < half; ++lane) partial[lane] += partial[lane + half];
+    }
+    sums[block] = partial[0];
   }
 }
 

@@ -6,6 +6,15 @@
 
 namespace chorus::kernels {
 
+absl::Status CheckSampling(const ArgCheck& check, const SamplingParams* params) {
+  CHORUS_RETURN_IF_ERROR(check.NotNull("params", params));
+  if (!(params->temperature >= 0.0f) || !(params->top_p >= 0.0f) || !(params->min_p >= 0.0f) ||
+      !(params->repetition_penalty > 0.0f)) {
+    return check.Fail("a row has a negative or NaN parameter");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Sample(const SampleArgs& args, const Stream& stream) {
   const ArgCheck check("Sample");
   CHORUS_RETURN_IF_ERROR(
@@ -17,12 +26,7 @@ absl::Status Sample(const SampleArgs& args, const Stream& stream) {
       check.InRange("valid_vocabulary", args.valid_vocabulary, 1, args.logits.cols + 1));
   for (const SampleRow& row : args.rows) {
     CHORUS_RETURN_IF_ERROR(check.InRange("logits_row", row.logits_row, 0, args.logits.rows));
-    CHORUS_RETURN_IF_ERROR(check.NotNull("params", row.params));
-    const SamplingParams& params = *row.params;
-    if (!(params.temperature >= 0.0f) || !(params.top_p >= 0.0f) || !(params.min_p >= 0.0f) ||
-        !(params.repetition_penalty > 0.0f)) {
-      return check.Fail("a row has a negative or NaN parameter");
-    }
+    CHORUS_RETURN_IF_ERROR(CheckSampling(check, row.params));
   }
   stream.cpu().ParallelFor(rows, 1, [&](int64_t begin, int64_t end, int) {
     thread_local SampleScratch scratch;

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "kernels/device/arg_check.h"
 #include "kernels/sampling/sample.h"
 #include "kernels/sampling/select.h"
 
@@ -22,6 +24,9 @@ struct SampleScratch {
   std::vector<Candidate> nucleus;
   std::vector<int32_t> counts;  // per id, all zero between rows
 };
+
+// InvalidArgument when `params` is null or has a parameter that is negative or NaN.
+absl::Status CheckSampling(const ArgCheck& check, const SamplingParams* params);
 
 // `logits` are those of the valid ids.
 void SampleOne(const SampleRow& row, std::span<const float> logits, SampleScratch& scratch,

@@ -83,6 +83,21 @@ TEST(BlockWeightsTest, ExpIsWithinTwoUlpOnEveryTarget) {
   });
 }
 
+TEST(BlockWeightsTest, HasTheSameBitsWhereverMultiplyAddsAreFused) {
+  constexpr int64_t kWithout = HWY_SSSE3 | HWY_SSE4 | HWY_EMU128 | HWY_SCALAR;
+  const std::vector<float> x = test::CounterValues(7, 1003, 20.0f);
+  std::vector<std::vector<float>> all_weights;
+  std::vector<std::vector<double>> all_sums;
+  test::ForEachTarget([&] {
+    if ((hwy::SupportedTargets() & kWithout) != 0) return;
+    std::vector<float>& weights = all_weights.emplace_back(x.size());
+    std::vector<double>& sums = all_sums.emplace_back(x.size() / kScanBlock + 1);
+    BlockWeights(x, 20.0f, 0.7f, weights, sums);
+    EXPECT_EQ(weights, all_weights.front());
+    EXPECT_EQ(sums, all_sums.front());
+  });
+}
+
 TEST(SampleTest, GreedyTakesTheSmallestIdAmongEquals) {
   TestTensor logits = MakeLogits(1, 1);
   for (const int64_t id : {70, 500, 1002}) logits.Set(0, id, 50.0f);
