@@ -2,6 +2,8 @@
 // through.
 #include "tests/simt/mutation.h"
 
+#include <thread>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/device/arch.h"
@@ -68,6 +70,18 @@ TEST(ExampleKernelTest, IsRightInEveryOrder) {
       EXPECT_EQ(RunExample<F16>(kExampleF16, options), "") << Name(options);
     }
   }
+}
+
+TEST(ExampleKernelTest, RunsOnAnyThread) {
+  std::string failures[2];
+  std::vector<std::thread> threads;
+  for (std::string& failure : failures) {
+    threads.emplace_back([&failure] {
+      for (int i = 0; i < 5 && failure.empty(); ++i) failure = RunExample<F16>(kExampleF16, {});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(failures, ElementsAre("", ""));
 }
 
 TEST(ExampleKernelTest, ReportsWhatItRan) {

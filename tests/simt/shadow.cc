@@ -112,7 +112,7 @@ std::optional<Shadow::Conflict> Shadow::Touch(Access access, int begin, int byte
     if (access != Access::kWrite && pair.writer.interval < block_begin_) {
       return Report(Conflict::kUnwritten, pair.writer, i, actor);
     }
-    if (access != Access::kRead && Unordered(pair.readers, actor)) {
+    if (!Reads(access) && Unordered(pair.readers, actor)) {
       return Report(Conflict::kRead, pair.readers, i, actor);
     }
     if (!atomics_.empty() && access != Access::kAtomic &&
@@ -121,6 +121,7 @@ std::optional<Shadow::Conflict> Shadow::Touch(Access access, int begin, int byte
     }
     switch (access) {
       case Access::kRead:
+      case Access::kStream:
         Join(pair.readers, actor);
         break;
       case Access::kWrite:

@@ -18,7 +18,13 @@
 
 namespace chorus::kernels {
 
-enum class Access : uint8_t { kRead, kWrite, kAtomic };
+enum class Access : uint8_t {
+  kRead,
+  kWrite,
+  kAtomic,
+  kStream,  // a read past the caches that follow writes; of global memory only
+};
+constexpr bool Reads(Access access) { return access == Access::kRead || access == Access::kStream; }
 
 class Shadow {
  public:

@@ -66,8 +66,8 @@ std::byte* SimMemory::Allocate(Kind kind, int64_t bytes) {
   Poison(data, bytes);
   buffers_.emplace(data, Buffer{.kind = kind, .bytes = bytes, .mapped_bytes = mapped});
   if (kind == Kind::kDevice) {
-    kernels_.AddBytes(absl::StrCat("buffer of ", bytes, " bytes"), data, bytes,
-                      SimtUse::kUndeclared, 2);
+    kernels_.AddBytes(absl::StrCat("buffer of ", bytes, " bytes"), data, bytes, SimtUse::kReadWrite,
+                      2);
     device_bytes_ += bytes;
   }
   ++live_buffers_;

@@ -287,7 +287,7 @@ void SimtBlock::TouchShared(Access access, const void* at, int bytes, Place plac
 void SimtBlock::TouchGlobal(SimtRegion& region, Access access, const void* at, int bytes,
                             Place place) {
   if (AccessSet* const accesses = grid_->memory.accesses()) {
-    accesses->Add(at, bytes, access != Access::kRead);
+    accesses->Add(at, bytes, !Reads(access));
   }
   int other_block = 0;
   const SimtRegion::Conflict conflict =

@@ -11,6 +11,8 @@ const char* Verb(Access access) {
   switch (access) {
     case Access::kRead:
       return "reads";
+    case Access::kStream:
+      return "streams";
     case Access::kWrite:
       return "writes";
     case Access::kAtomic:

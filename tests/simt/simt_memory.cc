@@ -39,15 +39,17 @@ SimtRegion::Conflict SimtRegion::TouchRecords(Access access, int64_t begin, int 
   };
   for (int64_t i = begin / granule_; i * granule_ < begin + bytes; ++i) {
     Record& record = records_[i];
-    if (use_ == SimtUse::kWriteOnce && access != Access::kRead && record.writer >= launch_tag) {
+    if (record.writer >= launch_tag) {
       *other_block = static_cast<int>(record.writer - launch_tag) - 1;
-      return Conflict::kWrittenTwice;
+      if (access == Access::kStream) return Conflict::kWritten;
+      if (use_ == SimtUse::kWriteOnce && !Reads(access)) return Conflict::kWrittenTwice;
     }
     if (others(record.writer)) return Conflict::kWritten;
-    if (access != Access::kRead && others(record.readers)) return Conflict::kRead;
+    if (!Reads(access) && others(record.readers)) return Conflict::kRead;
     if (access != Access::kAtomic && others(record.atomics)) return Conflict::kAtomic;
     switch (access) {
       case Access::kRead:
+      case Access::kStream:
         join(record.readers);
         break;
       case Access::kWrite:

@@ -24,8 +24,6 @@ enum class SimtUse : uint8_t {
   kReadWrite,
   kUncheckedReadWrite,  // blocks may touch what others write
   kWriteOnce,           // an output: no granule is written twice in a launch
-  kUndeclared,          // as kReadWrite, but may be streamed; a block that writes what it streamed
-                        // itself is found only where the kernel's own test declares inputs
 };
 
 class SimtRegion {
@@ -48,7 +46,7 @@ class SimtRegion {
   Conflict Touch(Access access, const void* at, int bytes, uint32_t launch_tag, int block,
                  int* other_block) {
     if (use_ == SimtUse::kReadOnly) {
-      return access == Access::kRead ? Conflict::kNone : Conflict::kReadOnly;
+      return Reads(access) ? Conflict::kNone : Conflict::kReadOnly;
     }
     if (records_ == nullptr) return Conflict::kNone;
     return TouchRecords(access, static_cast<const std::byte*>(at) - data_, bytes, launch_tag, block,

@@ -40,11 +40,10 @@ class SimtSpan {
     Write(from, i, {file, line});
   }
   void StreamTo(U4& to, int64_t i, CHORUS_SITE) const {
-    if (region_ == nullptr ||
-        (region_->use() != SimtUse::kReadOnly && region_->use() != SimtUse::kUndeclared)) {
-      block_->Fail("StreamTo at %s:%d reads what is not read-only", FileName(file), line);
+    if (region_ == nullptr) {
+      block_->Fail("StreamTo of shared memory at %s:%d", FileName(file), line);
     }
-    Read(to, i, {file, line});
+    std::memcpy(&to, At(i, 16, 16, Access::kStream, {file, line}), 16);
   }
 
  private:
