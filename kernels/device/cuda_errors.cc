@@ -70,6 +70,7 @@ bool IsStickyCudaError(cudaError_t error) {
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorUnsupportedPtxVersion:
     case cudaErrorInvalidResourceHandle:
+    case cudaErrorIllegalState:
     case cudaErrorSymbolNotFound:
     case cudaErrorNotReady:
     case cudaErrorLaunchOutOfResources:
@@ -97,6 +98,7 @@ absl::Status CudaErrorStatus(cudaError_t error, absl::string_view op, absl::stri
       return absl::ResourceExhaustedError(message);
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorUnsupportedPtxVersion:
+    case cudaErrorIllegalState:
     case cudaErrorStreamCaptureUnsupported:
     case cudaErrorStreamCaptureInvalidated:
     case cudaErrorStreamCaptureMerge:

@@ -161,13 +161,21 @@ absl::Status CudaStream::Synchronize() {
 
 absl::Status CudaStream::BeginCapture() {
   CHORUS_RETURN_IF_ERROR(context_->Enter());
+  if (capturing_) return absl::FailedPreconditionError("BeginCapture: the stream is capturing");
   // Thread-local: what this thread must not do meanwhile fails, other threads go on.
-  return context_->Check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
-                         "BeginCapture", last_launch_);
+  CHORUS_RETURN_IF_ERROR(
+      context_->Check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
+                      "BeginCapture", last_launch_));
+  capturing_ = true;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<DeviceGraph>> CudaStream::EndCapture() {
   CHORUS_RETURN_IF_ERROR(context_->Enter());
+  if (!capturing_) {
+    return absl::FailedPreconditionError("EndCapture: no capture was begun on this stream");
+  }
+  capturing_ = false;
   cudaGraph_t captured = nullptr;
   CHORUS_RETURN_IF_ERROR(
       context_->Check(cudaStreamEndCapture(stream_, &captured), "EndCapture", last_launch_));

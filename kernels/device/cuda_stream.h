@@ -65,6 +65,7 @@ class CudaStream : public DeviceStream {
   CudaContext* const context_;
   const cudaStream_t stream_;
   const char* last_launch_ = nullptr;  // a kernel's or an op's name
+  bool capturing_ = false;             // since its own BeginCapture
 };
 
 // REQUIRES: streams given to it are CudaStreams.
