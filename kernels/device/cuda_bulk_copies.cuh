@@ -15,11 +15,11 @@
 //     arch.BarArriveExpect(bars, 0, 4096);
 //     arch.Bulk(ring, 0, weights, at, 4096, bars, 0);
 //   }
-//   arch.BarWait(bars, 0, 0);  // whoever reads the bytes, or is let go by a Sync after it
+//   arch.BarWait(bars, 0, 0);  // who reads the bytes; or one thread, then Sync or SyncWarp
 //
-// Who issues a copy must be behind a Sync that all came to who touched the bytes before; if stores
-// wrote them, they need a BarFence by who stored, before that Sync. The SIMT executor knows of no
-// order between arrivals and waits except that of the bytes: of ordinary accesses, order by Sync.
+// Between the last use of the bytes by anybody and a copy over them stands a Sync; who stored to
+// them calls BarFence before it. To the SIMT executor, arrivals and waits order nothing but the
+// bytes of copies: order everything else by Sync.
 #ifndef CHORUS_KERNELS_DEVICE_CUDA_BULK_COPIES_CUH_
 #define CHORUS_KERNELS_DEVICE_CUDA_BULK_COPIES_CUH_
 

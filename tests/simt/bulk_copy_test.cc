@@ -47,12 +47,16 @@ CHORUS_DEVICE void TwoArriveBody(Arch& arch, const BulkParams& params) {
   Init(arch, 2);
   auto in = arch.Global(params.in, kBulkCells);
   const int cell = arch.Warp() * 32;
-  if (arch.Lane() == 0) {
-    if (arch.Warp() == 0) arch.BarArriveExpect(Bars(arch), 0, kBulkBytes);
-    arch.Bulk(Stage(arch, 0), cell, in, cell, kBulkBytes / 4, Bars(arch), 0);
-    if (arch.Warp() == 3) arch.BarArrive(Bars(arch), 0);
+  for (uint32_t phase = 0; phase < 2; ++phase) {
+    if (arch.Lane() == 0) {
+      if (arch.Warp() == 0) arch.BarArriveExpect(Bars(arch), 0, kBulkBytes);
+      arch.Bulk(Stage(arch, 0), cell, in, cell, kBulkBytes / 4, Bars(arch), 0);
+      if (arch.Warp() == 3) arch.BarArrive(Bars(arch), 0);
+    }
+    arch.BarWait(Bars(arch), 0, phase);
+    Read(arch);
+    arch.Sync();
   }
-  arch.BarWait(Bars(arch), 0, 0);
   if (arch.Warp() == 2) Use(arch, params);
 }
 BULK_KERNEL(TwoArrive, 128, TwoArriveBody)
@@ -144,8 +148,9 @@ template <int kReader, class Arch>
 CHORUS_DEVICE void OtherWaitsBody(Arch& arch, const BulkParams& params) {
   Init(arch);
   if (arch.Thread() == 1) Begin(arch, params);
-  if (arch.Warp() == 0) arch.SyncWarp();
+  arch.Sync();  // the copy may be under way for long
   if (arch.Thread() == 0) arch.BarWait(Bars(arch), 0, 0);
+  if (arch.Warp() == 1) arch.SyncWarp();                 // with none that waited
   if (arch.Thread() == kReader) Stage(arch, 0).Load(0);  // <luck>
 }
 BULK_KERNEL(OtherWarpWaits, 64, OtherWaitsBody<32>)

@@ -28,7 +28,7 @@ struct SimtBarrier {
   std::vector<Copy> copies;
 
   // Of the phase before.
-  uint32_t landing = 0;  // Shadow's; 0 if no bytes came
+  uint32_t landing = 0;  // Shadow's, of its bytes
 
   // Only the copy engine has still to act. When it does is open.
   bool LacksOnlyLanding() const { return to_come == 0 && copied_bytes == expected_bytes; }

@@ -101,7 +101,7 @@ void SimtBlock::EndPhaseIfOver(SimtBarrier& barrier, bool somebody_waits, Place 
   if (!barrier.LacksOnlyLanding()) return;
   for (const Thread& thread : threads_) somebody_waits |= thread.bar == barrier.byte;
   if (!somebody_waits && !barrier.copies.empty()) return;
-  barrier.landing = barrier.copies.empty() ? 0 : shadow_.BeginLanding();
+  barrier.landing = shadow_.BeginLanding();
   for (const SimtBarrier::Copy& copy : barrier.copies) {
     std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
     shadow_.Land(static_cast<int>(copy.to - shared_), copy.bytes);
