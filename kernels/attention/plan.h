@@ -22,7 +22,7 @@
 
 namespace chorus::kernels {
 
-constexpr int32_t kMinChunkTokens = 128;  // what a block of the kernel takes in one round
+constexpr int32_t kMinChunkTokens = 128;  // blocks of the kernel take 64 to 256 in one round
 
 struct AttentionLimits {
   enum class Kind : uint8_t { kDecode, kChunks };
@@ -95,7 +95,7 @@ class AttentionPlanner {
 
   const AttentionLayout& layout() const { return layout_; }
 
-  // Writes every byte of the plan to `plan`, layout().bytes of pinned memory, 16-byte aligned.
+  // Writes every element of the plan to `plan`, layout().bytes of pinned memory, 16-byte aligned.
   // Allocates nothing unless it fails: InvalidArgument when the batch is beyond the limits or a
   // sequence's pages do not hold exactly its tokens.
   absl::StatusOr<AttentionStep> Plan(const AttentionBatch& batch, std::byte* plan) const;

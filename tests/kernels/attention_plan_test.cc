@@ -92,6 +92,10 @@ class Planned {
     EXPECT_LE(status_->num_items, layout_.max_items);
     for (int32_t item = 0; item < layout_.max_items; ++item) {
       ASSERT_EQ(Valid(item), item < status_->num_items);
+      if (Valid(item)) continue;
+      ASSERT_EQ(At(layout_.item_sequence, item), 0);
+      ASSERT_EQ(At(layout_.item_row_tile, item), 0);
+      ASSERT_EQ(At(layout_.item_chunk, item), 0);
     }
   }
 
