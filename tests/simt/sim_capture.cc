@@ -9,11 +9,9 @@ namespace chorus::kernels {
 
 void SimGraph::Replay(SimSchedule* schedule, int queue) {
   const SimMark before = schedule->MarkOf(queue);
-  const SimMark last_replay = schedule->MarkOf(queues_.front());
-  for (const int branch_queue : queues_) {
-    schedule->EnqueueWait(branch_queue, before);
-    schedule->EnqueueWait(branch_queue, last_replay);
-  }
+  // The origin's queue also orders this replay after the last one: every branch begins with a wait
+  // for something that began there.
+  schedule->EnqueueWait(queues_.front(), before);
   std::vector<SimMark> records(static_cast<size_t>(num_records_));
   for (const Step& step : steps_) {
     const int to = queues_[static_cast<size_t>(step.branch)];

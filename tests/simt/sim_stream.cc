@@ -1,6 +1,6 @@
 #include "tests/simt/sim_stream.h"
 
-#include <cstring>
+#include <algorithm>
 #include <utility>
 
 #include "kernels/check.h"
@@ -57,7 +57,7 @@ absl::Status SimStream::Fill(void* to, uint8_t value, int64_t bytes) {
       queue_, {.name = "Fill",
                .writes = {{to, bytes}},
                .duration_us = static_cast<double>(bytes) / device_->options_.device_bytes_per_us,
-               .run = [=] { std::memset(to, value, static_cast<size_t>(bytes)); }});
+               .run = [=] { std::fill_n(static_cast<uint8_t*>(to), bytes, value); }});
 }
 
 absl::Status SimStream::Record(DeviceEvent* event) {
