@@ -51,7 +51,7 @@ class RowNucleus {
 };
 
 // A bin's weights share their exponent, so its sum is exact in two integers: of the upper and of
-// the lower 12 bits of the significands.
+// the lower 12 bits of the significands. For 2^20 weights both have 32 bits.
 template <class Arch>
 CHORUS_DEVICE void RowNucleus<Arch>::FindBin(const Search& search, int shift, double limit) {
   const auto bins = scans_.bins();

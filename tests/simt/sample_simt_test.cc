@@ -117,7 +117,7 @@ TEST(SampleSimtTest, RowsWithoutAUsableValue) {
 }
 
 TEST(SampleSimtTest, EveryMixtureDrawsTheCpuToken) {
-  for (uint64_t variant = 0; variant < 120; ++variant) {
+  for (uint64_t variant = 0; variant < 80; ++variant) {
     const int32_t vocabulary = static_cast<int32_t>(variant % 4 == 0 ? 1003 : 100 + 37 * variant);
     Batch batch(vocabulary, {Peaked(variant, vocabulary, variant % 3 == 0 ? 3.0f : 20.0f),
                              Tied(variant, vocabulary)});
