@@ -21,8 +21,9 @@ absl::Status CudaContext::Check(cudaError_t error, absl::string_view op, const c
   if (error == cudaSuccess) return absl::OkStatus();
   cudaGetLastError();  // or the next launch of this thread would report it once more
   const bool sticky = IsStickyCudaError(error);
+  if (last_launch == nullptr) last_launch = last_launch_.load(std::memory_order_relaxed);
   const std::string detail =
-      sticky && last_launch != nullptr ? absl::StrCat("enqueued last: ", last_launch) : "";
+      sticky && last_launch != nullptr ? absl::StrCat("launched last: ", last_launch) : "";
   absl::Status status = CudaErrorStatus(error, op, detail);
   if (!sticky) return status;
   const MutexLock lock(&mutex_);

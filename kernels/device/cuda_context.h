@@ -25,16 +25,24 @@ class CudaContext {
   // First thing in every call: makes the GPU the calling thread's. The sticky error, once there is
   // one.
   absl::Status Enter();
-  // OK for cudaSuccess; else the Status of `op`, kept if it is sticky. `last_launch` (may be null)
-  // is what was enqueued before: an error that shows late is more likely its than op's.
+  // OK for cudaSuccess; else the Status of `op`, kept if it is sticky. An error that shows late is
+  // more likely that of what was launched before than op's, so it names `last_launch`; null: the
+  // last of any stream.
   absl::Status Check(cudaError_t error, absl::string_view op, const char* last_launch = nullptr);
 
   // After Seal, once for each that is taken or given back.
   void CountAllocation() {
     if (sealed_.load(std::memory_order_relaxed)) ++allocations_after_seal_;
   }
-  void CountLaunch() { launches_.fetch_add(1, std::memory_order_relaxed); }
-  void CountReplay() { replays_.fetch_add(1, std::memory_order_relaxed); }
+  // `name` lives as long as the program.
+  void CountLaunch(const char* name) {
+    launches_.fetch_add(1, std::memory_order_relaxed);
+    last_launch_.store(name, std::memory_order_relaxed);
+  }
+  void CountReplay() {
+    replays_.fetch_add(1, std::memory_order_relaxed);
+    last_launch_.store("a graph", std::memory_order_relaxed);
+  }
   void Seal() { sealed_ = true; }
   bool sealed() const { return sealed_; }
   DeviceCounters counters() const { return {allocations_after_seal_, launches_, replays_}; }
@@ -50,6 +58,7 @@ class CudaContext {
   std::atomic<int64_t> allocations_after_seal_{0};
   std::atomic<int64_t> launches_{0};
   std::atomic<int64_t> replays_{0};
+  std::atomic<const char*> last_launch_{nullptr};
   Mutex mutex_;
   absl::Status error_ CHORUS_GUARDED_BY(mutex_);  // not OK once lost_
   std::unordered_map<const void*, int32_t> prepared_bytes_ CHORUS_GUARDED_BY(mutex_);

@@ -207,7 +207,7 @@ absl::Status CudaStream::CheckForeignLaunch(const char* op) {
   CHORUS_RETURN_IF_ERROR(context_->Enter());
   CHORUS_RETURN_IF_ERROR(context_->Check(cudaGetLastError(), op, last_launch_));
   last_launch_ = op;
-  context_->CountLaunch();
+  context_->CountLaunch(op);
   return absl::OkStatus();
 }
 
@@ -236,7 +236,7 @@ absl::Status CudaStream::LaunchBytes(const Kernel& kernel, int32_t blocks, int32
   CHORUS_RETURN_IF_ERROR(context_->Check(cudaLaunchKernelExC(&config, kernel.cuda_entry, arguments),
                                          kernel.name, last_launch_));
   last_launch_ = kernel.name;
-  context_->CountLaunch();
+  context_->CountLaunch(kernel.name);
   return absl::OkStatus();
 }
 
