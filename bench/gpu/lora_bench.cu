@@ -2,8 +2,8 @@
 // bytes of the adapters, against the read bandwidth measured in the same run. Prints a table and
 // writes JSON.
 //
-//   lora_bench [--check] [--json FILE] [--ids N] [--profile CASE]   (CASE: launches it for a
-//   profiler)
+//   lora_bench [--check] [--json FILE] [--ids N] [--early] [--profile CASE]   (CASE: launches it
+//   for a profiler)
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -78,6 +78,7 @@ constexpr int kLayers = 32;
 constexpr int kHidden = 4096, kKv = 1024, kIntermediate = 14336;
 constexpr int kMaxRows = 2048;
 constexpr int kBlocksPerMultiprocessor = 2;
+constexpr int kMaxPlanes = 16;
 const int kIn[kNumLoraModules] = {kHidden, kHidden, kHidden,      kHidden,
                                   kHidden, kHidden, kIntermediate};
 const int kOut[kNumLoraModules] = {kHidden,       kKv,           kKv,    kHidden,
@@ -127,7 +128,7 @@ class Bench {
       CHECK_CUDA(cudaMalloc(&delta_[s], int64_t{kMaxRows} * SiteWidth(kSites[s]) * 4));
     }
     planes_.rows = kMaxRows;
-    CHECK_CUDA(cudaMalloc(&planes_.data, int64_t{32} * kMaxRows * 3 * kMaxLoraRank * 4));
+    CHECK_CUDA(cudaMalloc(&planes_.data, int64_t{kMaxPlanes} * kMaxRows * 3 * kMaxLoraRank * 4));
     CHECK_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
     for (const Kernel* kernel : {&kLoraShrinkBf16, &kLoraExpandBf16F32, &kLoraPlan}) {
       CHECK_CUDA(cudaFuncSetAttribute(
@@ -222,21 +223,23 @@ class Bench {
     host_ids_ = flat;
     host_num_ids_ = num_ids;
     host_segments_ = segments;
-    turns_ = rows_ > 256 ? 4 : 1;
+    planes_.max_planes = rows_ > 256 ? 2 : kMaxPlanes;
     plan_ = {};
     plan_.table = {Upload(entries), Upload(flat), Upload(num_ids), n, kLayers, stride_};
     plan_.segments = Upload(segments);
     plan_.num_segments = Upload(std::vector<int32_t>{n});
     plan_.max_segments = n;
-    plan_.turns = turns_;
+    plan_.max_planes = planes_.max_planes;
     for (int s = 0; s < kNumLoraSites; ++s) plan_.sites[s] = kSites[s];
+    plan_.pool_ids = pool_.num_ids;
+    plan_.tiles_per_cell = kTilesPerCell;
     plan_.lists.layers = kLayers;
     for (int a = 0; a < n; ++a) {
       int32_t most = 0;
       for (const LoraSiteShape& site : kSites) {
         int32_t shrinks = 0, expands = 0;
         for (int m = 0; m < site.num_modules; ++m) {
-          shrinks += ShrinkItems(site.inputs, c.ranks[a], turns_);
+          shrinks += ShrinkItems(site.inputs, c.ranks[a], planes_.max_planes);
           expands += ExpandItems(site.y_width[m], c.ranks[a]);
         }
         most = std::max({most, shrinks, expands});
@@ -250,26 +253,33 @@ class Bench {
     planes_.stride = 3 * static_cast<int>(RoundUp(rank, kTileRanks));
   }
 
-  void Plan() { Launch(kLoraPlan, static_cast<int>(plan_.lists.num_lists()), plan_); }
+  void Plan() {
+    Launch(kLoraPlan, static_cast<int>(plan_.lists.num_lists()), plan_, false);
+    first_ = true;  // whoever reads the lists waits for them
+  }
+  void set_early(bool early) { early_ = early; }
   void Shrink(int layer, int s) {
     LoraShrinkParams params;
     params.x = x_[s];
     params.x_stride = kSites[s].inputs;
     params.inputs = kSites[s].inputs;
-    params.turns = turns_;
     params.work = Work(layer, s, false);
     params.planes = planes_;
-    Launch(kLoraShrinkBf16, properties_.multiProcessorCount * kBlocksPerMultiprocessor, params);
+    Launch(kLoraShrinkBf16, properties_.multiProcessorCount * kBlocksPerMultiprocessor, params,
+           true);
   }
   void Expand(int layer, int s) {
     LoraExpandParams params;
-    params.turns = turns_;
-    params.site = kSites[s];
+    params.inputs = kSites[s].inputs;
+    params.max_planes = planes_.max_planes;
+    std::copy(std::begin(kSites[s].y_column), std::end(kSites[s].y_column), params.y_column);
+    std::copy(std::begin(kSites[s].y_width), std::end(kSites[s].y_width), params.y_width);
     params.work = Work(layer, s, true);
     params.planes = planes_;
     params.delta = delta_[s];
     params.delta_stride = SiteWidth(kSites[s]);
-    Launch(kLoraExpandBf16F32, properties_.multiProcessorCount * kBlocksPerMultiprocessor, params);
+    Launch(kLoraExpandBf16F32, properties_.multiProcessorCount * kBlocksPerMultiprocessor, params,
+           true);
   }
 
   // Seconds of a replay of `work` as one graph, median of 30.
@@ -278,6 +288,7 @@ class Bench {
     cudaGraph_t graph;
     cudaGraphExec_t exec;
     CHECK_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+    first_ = true;
     work();
     CHECK_CUDA(cudaStreamEndCapture(stream_, &graph));
     CHECK_CUDA(cudaGraphInstantiate(&exec, graph, 0));
@@ -299,8 +310,7 @@ class Bench {
     for (int s = 0; s < kNumLoraSites; ++s) {
       const int width = SiteWidth(kSites[s]);
       CHECK_CUDA(cudaMemsetAsync(delta_[s], 0xff, int64_t{rows_} * width * 4, stream_));
-      CHECK_CUDA(
-          cudaMemsetAsync(planes_.data, 0xff, int64_t{8} * kMaxRows * planes_.stride * 4, stream_));
+      CHECK_CUDA(cudaMemsetAsync(planes_.data, 0xff, planes_.count() * 4, stream_));
       Shrink(layer, s);
       Expand(layer, s);
       std::vector<float> delta(static_cast<size_t>(rows_) * width);
@@ -333,11 +343,22 @@ class Bench {
     return &kernel == &kLoraShrinkBf16 ? kLoraShrinkShared : kLoraExpandShared;
   }
 
+  // `early`: it may begin before the kernel before is done.
   template <class Params>
-  void Launch(const Kernel& kernel, int blocks, const Params& params) {
+  void Launch(const Kernel& kernel, int blocks, const Params& params, bool early) {
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3(blocks);
+    config.blockDim = dim3(kernel.threads);
+    config.dynamicSmemBytes = SharedOf(kernel);
+    config.stream = stream_;
+    config.attrs = &attribute;
+    config.numAttrs = early && early_ && !first_ ? 1 : 0;
+    first_ = false;
     void* arguments[] = {const_cast<Params*>(&params)};
-    CHECK_CUDA(cudaLaunchKernel(kernel.cuda_entry, dim3(blocks), dim3(kernel.threads), arguments,
-                                SharedOf(kernel), stream_));
+    CHECK_CUDA(cudaLaunchKernelExC(&config, kernel.cuda_entry, arguments));
   }
 
   template <class Work>
@@ -418,7 +439,8 @@ class Bench {
   float* delta_[kNumLoraSites] = {};
   LoraPlanes planes_;
   LoraPlanParams plan_;
-  int rows_ = 0, stride_ = 0, turns_ = 1;
+  bool early_ = false, first_ = true;
+  int rows_ = 0, stride_ = 0;
   std::vector<int64_t> bytes_;
   std::vector<LoraModuleEntry> host_entries_;
   std::vector<int32_t> host_ids_, host_num_ids_;
@@ -464,10 +486,12 @@ int Main(int argc, char** argv) {
   bool check_only = false;
   const char* json_path = nullptr;
   const char* profile = nullptr;
+  bool early = false;
   int64_t ids = 8192;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--check") == 0) check_only = true;
     if (std::strcmp(argv[i], "--json") == 0 && i + 1 < argc) json_path = argv[++i];
+    if (std::strcmp(argv[i], "--early") == 0) early = true;
     if (std::strcmp(argv[i], "--profile") == 0 && i + 1 < argc) profile = argv[++i];
     if (std::strcmp(argv[i], "--ids") == 0 && i + 1 < argc) ids = std::atoll(argv[++i]);
   }
@@ -478,6 +502,7 @@ int Main(int argc, char** argv) {
     return 1;
   }
   Bench bench(ids);
+  bench.set_early(early);
   if (profile != nullptr) {
     for (const Case& c : Cases()) {
       if (c.name != profile) continue;

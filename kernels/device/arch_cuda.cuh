@@ -30,6 +30,22 @@ class CudaArch : public CudaBulkCopies {
   // `condition` as it is: a bound that the mutation test takes away. One a line.
   CHORUS_DEVICE bool Guard(bool condition, CHORUS_SITE) { return condition; }
 
+  // Until the kernel before in the stream is done; at once unless this one was launched to begin
+  // earlier. Every block comes by, also one without work: else this kernel could end before that
+  // one.
+  CHORUS_DEVICE void WaitForPrior() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+  }
+  // Lets the next kernel begin, if it was launched so. Behind WaitForPrior, so that whatever is two
+  // kernels back is done for it.
+  CHORUS_DEVICE void LetNextBegin() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+  }
+
   CHORUS_DEVICE uint32_t Shfl(uint32_t value, int lane, CHORUS_SITE) {
     return __shfl_sync(~0u, value, lane);
   }

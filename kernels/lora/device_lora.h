@@ -28,6 +28,31 @@ struct LoraDeviceTable {
   }
 };
 
+// The pool as LoRA kernels see it. `base` is the device's.
+struct PoolCells {
+  static constexpr int kTileBytes = kTileElements * 2;  // the device's types have 16 bits
+
+  const unsigned char* base = nullptr;
+  int64_t num_ids = 0;
+  int32_t num_slabs = 0;
+  int32_t tiles_per_cell = 0;
+
+  CHORUS_HOST_DEVICE int64_t cell_bytes() const { return int64_t{tiles_per_cell} * kTileBytes; }
+  CHORUS_HOST_DEVICE int64_t total_bytes() const { return num_ids * num_slabs * cell_bytes(); }
+};
+
+// Number in the pool of the `cell`-th cell of the lease of `slot`: cells are taken slab by slab,
+// ids ascending.
+template <class Arch>
+CHORUS_DEVICE int64_t CellOf(Arch& arch, const LoraDeviceTable& table, int64_t pool_ids,
+                             int32_t slot, int32_t cell) {
+  const int32_t num_ids = arch.Global(table.num_ids, table.max_slots).Load(slot);
+  const int32_t slab = cell / num_ids;
+  const int64_t at = int64_t{slot} * table.ids_stride + (cell - slab * num_ids);
+  const int32_t id = arch.Global(table.ids, int64_t{table.max_slots} * table.ids_stride).Load(at);
+  return slab * pool_ids + id;
+}
+
 // What an expand wrote: scale · (xA · Bᵀ + bias) in the columns of the site's modules, for rows
 // with a slot whose module has a rank; everything else is undefined and must not be read.
 struct LoraDelta {

@@ -1,6 +1,5 @@
-// Like the shrink, a warp has the tiles of its present turn and of the next under way. The xA of a
-// piece is added up, rounded and laid out once by the whole block, and used for all items of the
-// piece and module that follow.
+// The xA of an item is added up, rounded and laid out by the whole block. Fragments:
+// kernels/DESIGN.md.
 #include <type_traits>
 
 #include "kernels/device/arch.h"
@@ -9,67 +8,14 @@
 namespace chorus::kernels {
 namespace {
 
-// kWarpTiles at a time: all blocks of a warp at once, or one block's ranks in several turns.
-CHORUS_DEVICE int32_t Turns(const LoraItem& item) {
-  return DivideUp<int32_t>(item.rank_blocks, kWarpTiles);
-}
-// Blocks of 32 outputs of a warp, and its first one.
-CHORUS_DEVICE int32_t WarpBlocks(const LoraItem& item) {
-  return Max<int32_t>(1, kWarpTiles / item.rank_blocks);
-}
-template <class Arch>
-CHORUS_DEVICE int32_t FirstBlock(Arch& arch, const LoraItem& item) {
-  return item.first_block + arch.Warp() * WarpBlocks(item);
-}
-
-template <class Arch>
-CHORUS_DEVICE auto Ring(Arch& arch) {
-  return Shared<unsigned char>(arch, kExpandRingOffset, kExpandRingBytes);
-}
-template <class Arch>
-CHORUS_DEVICE int RingAt(Arch& arch, int slot, int tile) {
-  const int warp_slot = arch.Warp() * kExpandRingSlots + slot;
-  return (warp_slot * kWarpTiles + tile) * PoolCells::kTileBytes + arch.Lane() * 16;
-}
-
-// Begins to copy the tiles of a turn, which follow one another, to ring slot `to`.
-template <class Arch>
-CHORUS_DEVICE void FetchTiles(Arch& arch, const LoraExpandParams& params, const LoraItem& item,
-                              int32_t turn, int to) {
-  const int32_t first = FirstBlock(arch, item);
-  const int32_t blocks = Min<int32_t>(WarpBlocks(item), item.end_block - first);
-  const int32_t count = blocks * item.rank_blocks - turn * kWarpTiles;
-  const int64_t address =
-      TileAddress(arch, params.work, item,
-                  item.first_tile + (first - item.first_block) * item.rank_blocks +
-                      turn * kWarpTiles + arch.Lane() % kWarpTiles);
-  const PoolCells& cells = params.work.pool;
-  const auto pool = arch.Global(cells.base, cells.total_bytes());
-  const auto ring = Ring(arch);
-  CHORUS_UNROLL for (int q = 0; q < kWarpTiles; ++q) {
-    const int64_t from = ShflAddress(arch, address, q);
-    if (arch.Guard(q < count)) {
-      arch.CopyAsync16(ring, RingAt(arch, to, q), pool, from + arch.Lane() * 16);
-    }
-  }
-}
-
 // This lane's eight values of rank pair `pair`: registers 0 … 3 of an A fragment, two in each.
 template <class Arch>
 CHORUS_DEVICE void AddPlanes(Arch& arch, const LoraExpandParams& params, const LoraItem& item,
                              int32_t pair, F2 (&values)[4]) {
   constexpr int kAtOnce = 4;
-  const int32_t inputs = params.site.inputs;
-  const int32_t fours = item.rank_blocks / 4;
-  int32_t group_blocks = 1;
-  if (pair < 2 * fours) {
-    group_blocks = 4;
-  } else if (pair == 2 * fours && (item.rank_blocks & 2) != 0) {
-    group_blocks = 2;
-  }
-  const int32_t num_planes = Planes(inputs, group_blocks, params.turns);
-  const auto planes =
-      arch.Global(params.planes.data, params.planes.count(MaxPlanes(inputs, params.turns)));
+  const int32_t num_planes =
+      Planes(params.inputs, item.rank_blocks * kTileRanks, params.max_planes);
+  const auto planes = arch.Global(params.planes.data, params.planes.count());
   CHORUS_UNROLL for (int i = 0; i < 4; ++i) values[i] = F2{0.0f, 0.0f};
   CHORUS_NO_UNROLL for (int32_t first = 0; first < num_planes; first += kAtOnce) {
     F2 loaded[4][kAtOnce];
@@ -178,12 +124,11 @@ CHORUS_DEVICE void FillFragments(Arch& arch, const LoraExpandParams& params, con
   arch.Sync();
 }
 
-// Adds xA · Bᵀ of one block of 32 outputs over `tiles` rank blocks, whose tiles begin at `tile` of
-// ring slot `from`, and whose first pair of ranks is `pair`.
+// Adds xA · Bᵀ of one block of 32 outputs over `tiles` rank blocks, which begin at `tile` behind
+// byte `from` of the feed's slots, and whose first pair of ranks is `pair`.
 template <class T, class Arch>
-CHORUS_DEVICE void AddBlock(Arch& arch, int from, int tile, int32_t tiles, int32_t pair,
-                            float (&sums)[4][4]) {
-  const auto ring = Ring(arch);
+CHORUS_DEVICE void AddBlock(Arch& arch, const WarpFeed<Arch>& feed, int32_t from, int32_t tile,
+                            int32_t tiles, int32_t pair, float (&sums)[4][4]) {
   const auto high = Shared<uint32_t>(arch, 0, kFragmentWords);
   const auto low = Shared<uint32_t>(arch, kExpandLowOffset, kFragmentWords);
   CHORUS_NO_UNROLL for (int32_t done = 0; done < tiles; done += 2) {
@@ -191,11 +136,11 @@ CHORUS_DEVICE void AddBlock(Arch& arch, int from, int tile, int32_t tiles, int32
     const int at = ((pair + done / 2) * kWarpThreads + arch.Lane()) * 4;
     high.LoadTo(h, at);
     low.LoadTo(l, at);
-    ring.LoadTo(w0, RingAt(arch, from, tile + done));
+    feed.Load(w0, from, tile + done);
     const uint32_t b0[4] = {w0.x, w0.y, w0.z, w0.w};
     if (done + 1 < tiles) {
       U4 w1;
-      ring.LoadTo(w1, RingAt(arch, from, tile + done + 1));
+      feed.Load(w1, from, tile + done + 1);
       const uint32_t b1[4] = {w1.x, w1.y, w1.z, w1.w};
       CHORUS_UNROLL for (int b = 0; b < 4; ++b) {
         arch.Mma16816(T{}, sums[b], h.x, h.y, h.z, h.w, b0[b], b1[b]);
@@ -217,8 +162,11 @@ CHORUS_DEVICE void LoadBias(Arch& arch, const LoraExpandParams& params, const Lo
   U4 packed{0, 0, 0, 0};
   if (item.bias_tile >= 0) {
     const PoolCells& cells = params.work.pool;
-    const int64_t at =
-        TileAddress(arch, params.work, item, item.bias_tile + column / kTileElements);
+    const int32_t tile = item.bias_tile + column / kTileElements;
+    const int32_t cell = tile / cells.tiles_per_cell;
+    const int64_t at = PageAddress(
+        CellOf(arch, params.work.table, cells.num_ids, item.slot, cell), cells.cell_bytes(),
+        int64_t{tile - cell * cells.tiles_per_cell} * PoolCells::kTileBytes);
     arch.Global(cells.base, cells.total_bytes()).LoadTo(packed, at + column % kTileElements * 2);
   }
   const uint32_t words[4] = {packed.x, packed.y, packed.z, packed.w};
@@ -233,7 +181,7 @@ template <class T, class Out, class Arch>
 CHORUS_DEVICE void StoreBlock(Arch& arch, const LoraExpandParams& params, const LoraItem& item,
                               int32_t block, const float (&sums)[4][4]) {
   const int32_t column = block * kTileWidth + arch.Lane() % 4 * 8;
-  if (!arch.Guard(column < params.site.y_width[item.site_module])) return;
+  if (!arch.Guard(column < params.y_width[item.site_module])) return;
   float bias[8];
   LoadBias<T>(arch, params, item, column, bias);
   const auto factors = Shared<float>(arch, kExpandFactorOffset, kPieceRows);
@@ -249,7 +197,7 @@ CHORUS_DEVICE void StoreBlock(Arch& arch, const LoraExpandParams& params, const 
         y[2 * b + 1] = factor * sums[b][2 * half + 1] + item.scale * bias[2 * b + 1];
       }
       const int64_t at = int64_t{item.first_row + row} * params.delta_stride +
-                         params.site.y_column[item.site_module] + column;
+                         params.y_column[item.site_module] + column;
       if constexpr (std::is_same_v<Out, float>) {
         delta.StoreFrom(F4{y[0], y[1], y[2], y[3]}, at);
         delta.StoreFrom(F4{y[4], y[5], y[6], y[7]}, at + 4);
@@ -268,62 +216,80 @@ CHORUS_DEVICE void Clear(float (&sums)[4][4]) {
   }
 }
 
-// One turn's tiles: several blocks whole, or some ranks of one block, which the last turn ends.
+// A warp's blocks of 32 outputs of an item.
+struct Blocks {
+  int32_t first;
+  int32_t count;
+};
+template <class Arch>
+CHORUS_DEVICE Blocks BlocksOf(Arch& arch, const LoraItem& item) {
+  const int32_t first = item.first_block + (arch.Warp() << item.blocks_log);
+  return {first, Max(0, Min(1 << item.blocks_log, item.end_block - first))};
+}
+
+// kWarpTiles at a time: all the warp's blocks at once, or the ranks of its one block in turns.
+CHORUS_HOST_DEVICE TileRuns RunsOf(const LoraItem& item, const Blocks& blocks, int32_t turn) {
+  const int32_t done = turn * kWarpTiles;
+  return {item.first_tile + (blocks.first - item.first_block) * item.rank_blocks + done,
+          Max(0, Min<int32_t>(kWarpTiles, blocks.count * item.rank_blocks - done)), 1, 0};
+}
+
 template <class T, class Out, class Arch>
 CHORUS_DEVICE void RunTurn(Arch& arch, const LoraExpandParams& params, const LoraItem& item,
-                           int32_t turn, int from, float (&sums)[4][4]) {
-  const int32_t first = FirstBlock(arch, item);
-  const int32_t end = Min<int32_t>(first + WarpBlocks(item), item.end_block);
+                           const Blocks& blocks, int32_t turn, const WarpFeed<Arch>& feed,
+                           int32_t from, float (&sums)[4][4]) {
   if (item.rank_blocks > kWarpTiles) {
-    if (first >= end) return;
+    if (blocks.count == 0) return;
     if (turn == 0) Clear(sums);
     const int32_t done = turn * kWarpTiles;
-    AddBlock<T>(arch, from, 0, Min<int32_t>(kWarpTiles, item.rank_blocks - done), done / 2, sums);
-    if (turn + 1 == Turns(item)) StoreBlock<T, Out>(arch, params, item, first, sums);
+    AddBlock<T>(arch, feed, from, 0, Min<int32_t>(kWarpTiles, item.rank_blocks - done), done / 2,
+                sums);
+    if (turn + 1 == item.turns) StoreBlock<T, Out>(arch, params, item, blocks.first, sums);
     return;
   }
-  CHORUS_NO_UNROLL for (int32_t block = first; block < end; ++block) {
+  CHORUS_NO_UNROLL for (int32_t b = 0; b < blocks.count; ++b) {
     Clear(sums);
-    AddBlock<T>(arch, from, (block - first) * item.rank_blocks, item.rank_blocks, 0, sums);
-    StoreBlock<T, Out>(arch, params, item, block, sums);
+    AddBlock<T>(arch, feed, from, b * item.rank_blocks, item.rank_blocks, 0, sums);
+    StoreBlock<T, Out>(arch, params, item, blocks.first + b, sums);
   }
 }
 
 template <class T, class Out, class Arch>
 CHORUS_DEVICE void LoraExpandBody(Arch& arch, const LoraExpandParams& params) {
-  const ItemShare share =
-      ShareOf(arch.Global(params.work.count, 1).Load(0), arch.Block(), arch.Grid());
-  if (share.begin == share.end) return;
-  const auto items = arch.Global(params.work.items, params.work.capacity);
-
-  LoraItem item = items.Load(share.begin);
-  LoraItem next = items.Load(Min(share.begin + 1, share.end - 1));
-  FetchTiles(arch, params, item, 0, 0);
-  arch.CopyCommit();
-  int slot = 0;
-  int32_t filled_row = -1;  // whose fragments lie in shared memory
+  // Items that follow one another: few pieces, and so few times their xA.
+  const int64_t count = arch.Global(params.work.count, 1).Load(0);
+  const auto begin = static_cast<int32_t>(count * arch.Block() / arch.Grid());
+  const auto end = static_cast<int32_t>(count * (arch.Block() + 1) / arch.Grid());
+  if (begin == end) {
+    arch.WaitForPrior();
+    return;
+  }
+  LoraItem next = LoadItem(arch, params.work, begin);
+  WarpFeed<Arch> feed(arch, params.work, kExpandFeedOffset);
+  feed.Ask(next, RunsOf(next, BlocksOf(arch, next), 0));
+  arch.WaitForPrior();  // adapters do not come from it, but the planes do
+  arch.LetNextBegin();
+  int32_t filled_row = -1;  // whose xA lies in shared memory
   int32_t filled_module = 0;
-  CHORUS_NO_UNROLL for (int32_t i = share.begin; i < share.end; ++i) {
+  CHORUS_NO_UNROLL for (int32_t i = begin; i < end; ++i) {
+    const LoraItem item = next;
+    const bool is_last = i + 1 == end;
+    if (!is_last) next = LoadItem(arch, params.work, i + 1);
     if (item.first_row != filled_row || item.site_module != filled_module) {
       FillFragments<T>(arch, params, item);
       filled_row = item.first_row;
       filled_module = item.site_module;
     }
+    const Blocks blocks = BlocksOf(arch, item);
     float sums[4][4];
-    const int32_t turns = Turns(item);
-    CHORUS_NO_UNROLL for (int32_t turn = 0; turn < turns; ++turn) {
-      if (turn + 1 < turns) {
-        FetchTiles(arch, params, item, turn + 1, 1 - slot);
-      } else if (i + 1 < share.end) {
-        FetchTiles(arch, params, next, 0, 1 - slot);
+    CHORUS_NO_UNROLL for (int32_t turn = 0; turn < item.turns; ++turn) {
+      if (turn + 1 < item.turns) {
+        feed.Ask(item, RunsOf(item, blocks, turn + 1));
+      } else if (!is_last) {
+        feed.Ask(next, RunsOf(next, BlocksOf(arch, next), 0));
       }
-      arch.CopyCommit();
-      arch.CopyWait(1);
-      RunTurn<T, Out>(arch, params, item, turn, slot, sums);
-      slot = 1 - slot;
+      RunTurn<T, Out>(arch, params, item, blocks, turn, feed, feed.Wait(), sums);
     }
-    item = next;
-    next = items.Load(Min(i + 2, share.end - 1));
   }
 }
 

@@ -19,8 +19,10 @@ CHORUS_HOST_DEVICE int32_t DeviceBTileIndex(int32_t output, int32_t rank) {
 }
 
 struct LoraExpandParams {
-  int32_t turns = 1;  // as in the step's plan
-  LoraSiteShape site;
+  int32_t inputs = 0;      // of the site, whose planes these are
+  int32_t max_planes = 0;  // as in the step's plan
+  int32_t y_column[kMaxSiteModules] = {};
+  int32_t y_width[kMaxSiteModules] = {};
   LoraWork work;
   LoraPlanes planes;
   void* delta = nullptr;  // [planes.rows, delta_stride] f32 or the pool's type, overwritten in the
@@ -35,17 +37,16 @@ extern const Kernel kLoraExpandBf16Bf16;
 extern const Kernel kLoraExpandF16F16;
 
 // Shared memory: xA of a piece as A fragments of its rank pairs, rounded (high) and what rounding
-// left (low); a factor for each row; every warp's row maxima, f16 only; then rings.
+// left (low); a factor for each row; every warp's row maxima, f16 only; then the feeds.
 constexpr int32_t kMaxRankPairs = kMaxLoraRank / 16;
 constexpr int32_t kFragmentWords = kMaxRankPairs * kWarpThreads * 4;
 constexpr int32_t kExpandLowOffset = kFragmentWords * 4;
 constexpr int32_t kExpandFactorOffset = 2 * kFragmentWords * 4;
 constexpr int32_t kExpandMaximaOffset = kExpandFactorOffset + kPieceRows * 4;
-constexpr int32_t kExpandRingOffset = kExpandMaximaOffset + kLoraWarps * kPieceRows * 4 + 64;
-constexpr int32_t kExpandRingSlots = 2;
-constexpr int32_t kExpandRingBytes = kExpandRingSlots * kItemTiles * PoolCells::kTileBytes;
-constexpr int32_t kLoraExpandShared = kExpandRingOffset + kExpandRingBytes;
-static_assert(kExpandRingOffset % 128 == 0);
+constexpr int32_t kExpandFeedOffset = kExpandFactorOffset + 640;
+constexpr int32_t kLoraExpandShared = kExpandFeedOffset + kFeedBytes;
+static_assert(kExpandMaximaOffset + kLoraWarps * kPieceRows * 4 <= kExpandFeedOffset);
+static_assert(kExpandFeedOffset % 128 == 0);
 
 }  // namespace chorus::kernels
 

@@ -14,7 +14,7 @@ struct List {
 CHORUS_DEVICE int32_t ModuleItems(const LoraPlanParams& params, const List& list, int32_t m,
                                   int32_t rank) {
   return list.expand ? ExpandItems(list.site->y_width[m], rank)
-                     : ShrinkItems(list.site->inputs, rank, params.turns);
+                     : ShrinkItems(list.site->inputs, rank, params.max_planes);
 }
 
 // Items of one piece of a segment of `slot`.
@@ -45,18 +45,23 @@ CHORUS_DEVICE LoraItem ItemAt(Arch& arch, const LoraPlanParams& params, const Li
         entries.Load(params.table.EntryIndex(segment.slot, list.layer, list.site->modules[m]));
     const int32_t items = ModuleItems(params, list, m, entry.rank);
     if (index >= 0 && index < items) {
-      item = list.expand ? ExpandItemAt(entry, list.site->y_width[m], xa_column, index)
-                         : ShrinkItemAt(entry, list.site->inputs, params.turns, xa_column, index);
+      item = list.expand ? ExpandItemAt(entry, list.site->y_width[m], index)
+                         : ShrinkItemAt(entry, list.site->inputs, params.max_planes, index);
       item.site_module = static_cast<uint8_t>(m);
+      item.xa_column = static_cast<uint16_t>(xa_column);
     }
     index -= items;
     xa_column += RankBlocks(entry.rank) * kTileRanks;
   }
   item.slot = segment.slot;
-  item.num_ids = arch.Global(params.table.num_ids, params.table.max_slots).Load(segment.slot);
+  const int32_t cell = item.first_tile / params.tiles_per_cell;
+  item.tile_in_cell = static_cast<uint16_t>(item.first_tile - cell * params.tiles_per_cell);
+  CHORUS_UNROLL for (int c = 0; c < kItemCells; ++c) {
+    item.cells[c] =
+        static_cast<int32_t>(CellOf(arch, params.table, params.pool_ids, segment.slot, cell + c));
+  }
   item.first_row = segment.first_row + piece * kPieceRows;
-  item.rows =
-      static_cast<uint16_t>(Min<int32_t>(kPieceRows, segment.num_rows - piece * kPieceRows));
+  item.rows = static_cast<uint8_t>(Min<int32_t>(kPieceRows, segment.num_rows - piece * kPieceRows));
   return item;
 }
 

@@ -28,8 +28,10 @@ struct LoraPlanParams {
   const LoraSegment* segments = nullptr;  // [max_segments], disjoint, ascending first_row
   const int32_t* num_segments = nullptr;  // [1]
   int32_t max_segments = 0;               // at most kMaxPlanSegments
-  int32_t turns = 1;                      // see PlaneBlocks
+  int32_t max_planes = 16;                // see PlaneStages; at most 255
   LoraSiteShape sites[kNumLoraSites];
+  int64_t pool_ids = 0;  // of the pool, as PoolCells has them
+  int32_t tiles_per_cell = 0;
   LoraLists lists;  // overwritten
 };
 

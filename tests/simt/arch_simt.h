@@ -36,6 +36,9 @@ class SimtArch {
     return block_.TakenAway(SiteKind::kGuard, {file, line}) || condition;
   }
 
+  void WaitForPrior() {}  // kernels run one after the other
+  void LetNextBegin() {}
+
   uint32_t Shfl(uint32_t value, int lane, CHORUS_SITE) {
     return block_.Shfl(value, lane, {file, line});
   }

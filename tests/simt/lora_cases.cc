@@ -239,8 +239,8 @@ class Batch {
     for (const LoraCaseSegment& segment : c_.segments) {
       for (int m = 0; m < modules(); ++m) {
         const int rank = segment.ranks[static_cast<size_t>(m)];
-        most += Pieces(segment.rows) *
-                Max(ShrinkItems(c_.inputs, rank, c_.turns), ExpandItems(site_.y_width[m], rank));
+        most += Pieces(segment.rows) * Max(ShrinkItems(c_.inputs, rank, c_.max_planes),
+                                           ExpandItems(site_.y_width[m], rank));
       }
     }
     lists_.layers = c_.layers;
@@ -258,11 +258,14 @@ class Batch {
     params.segments = table_.data();
     params.num_segments = &count_;
     params.max_segments = static_cast<int32_t>(table_.size());
-    params.turns = c_.turns;
+    params.max_planes = c_.max_planes;
     for (LoraSiteShape& site : params.sites) site = site_;
+    params.pool_ids = c_.num_ids;
+    params.tiles_per_cell = c_.tiles_per_cell;
     params.lists = lists_;
     SimtMemory memory;
     memory.Add("entries", entries_.data(), device_table_.num_entries(), SimtUse::kReadOnly);
+    memory.Add("ids", ids_.data(), static_cast<int64_t>(ids_.size()), SimtUse::kReadOnly);
     memory.Add("num_ids", num_ids_.data(), device_table_.max_slots, SimtUse::kReadOnly);
     memory.Add("segments", table_.data(), params.max_segments, SimtUse::kReadOnly);
     memory.Add("num_segments", &count_, 1, SimtUse::kReadOnly);
@@ -284,13 +287,12 @@ class Batch {
     work.count = &counts_[static_cast<size_t>(list)];
     work.capacity = lists_.capacity;
     memory->Add("ids", ids_.data(), static_cast<int64_t>(ids_.size()), SimtUse::kReadOnly);
+    memory->Add("num_ids", num_ids_.data(), device_table_.max_slots, SimtUse::kReadOnly);
     memory->AddBytes("pool", cells_.base, cells_.total_bytes(), SimtUse::kReadOnly, 4);
     memory->Add("items", work.items, work.capacity, SimtUse::kReadOnly);
     memory->Add("count", work.count, 1, SimtUse::kReadOnly);
     return work;
   }
-
-  int64_t planes_count() const { return planes_.count(MaxPlanes(c_.inputs, c_.turns)); }
 
   std::string Shrink(const SimtOptions& options) {
     int32_t ranks = 8;
@@ -299,20 +301,20 @@ class Batch {
       for (const int rank : segment.ranks) sum += RankBlocks(rank) * kTileRanks;
       ranks = std::max(ranks, sum);
     }
+    planes_.max_planes = c_.max_planes;
     planes_.rows = rows_;
     planes_.stride = ranks;
-    planes_data_.assign(static_cast<size_t>(planes_count()), 0.0f);
+    planes_data_.assign(static_cast<size_t>(planes_.count()), 0.0f);
     planes_.data = planes_data_.data();
     LoraShrinkParams params;
     params.x = x_.data();
     params.x_stride = x_stride_;
     params.inputs = c_.inputs;
-    params.turns = c_.turns;
     SimtMemory memory;
     params.work = Work(false, &memory);
     params.planes = planes_;
     memory.AddBytes("x", x_.data(), static_cast<int64_t>(x_.size()) * 2, SimtUse::kReadOnly, 2);
-    memory.Add("planes", planes_.data, planes_count(), SimtUse::kWriteOnce);
+    memory.Add("planes", planes_.data, planes_.count(), SimtUse::kWriteOnce);
     memory.PoisonOutputs();
     return RunSimt(c_.dtype == DType::kBf16 ? kLoraShrinkBf16 : kLoraShrinkF16, c_.blocks,
                    kLoraShrinkShared, &params, memory, options)
@@ -323,14 +325,16 @@ class Batch {
     const int64_t bytes = int64_t{rows_} * delta_stride_ * (c_.wide_delta ? 4 : 2);
     delta_.resize(static_cast<size_t>(bytes));
     LoraExpandParams params;
-    params.turns = c_.turns;
-    params.site = site_;
+    params.inputs = c_.inputs;
+    params.max_planes = c_.max_planes;
+    std::copy(std::begin(site_.y_column), std::end(site_.y_column), params.y_column);
+    std::copy(std::begin(site_.y_width), std::end(site_.y_width), params.y_width);
     SimtMemory memory;
     params.work = Work(true, &memory);
     params.planes = planes_;
     params.delta = delta_.data();
     params.delta_stride = delta_stride_;
-    memory.Add("planes", planes_.data, planes_count(), SimtUse::kReadOnly);
+    memory.Add("planes", planes_.data, planes_.count(), SimtUse::kReadOnly);
     memory.AddBytes("delta", delta_.data(), bytes, SimtUse::kWriteOnce, c_.wide_delta ? 4 : 2);
     memory.PoisonOutputs();
     const bool bf16 = c_.dtype == DType::kBf16;
@@ -450,9 +454,10 @@ std::string RunLoraCase(const LoraCase& c, const SimtOptions& options) {
 }
 
 std::string Name(const LoraCase& c) {
-  std::string name = absl::StrCat(std::string(kernels::Name(c.dtype)), c.wide_delta ? " f32" : "",
-                                  " inputs ", c.inputs, " widths ", absl::StrJoin(c.widths, "+"),
-                                  " turns ", c.turns, " blocks ", c.blocks, " seed ", c.seed, ":");
+  std::string name =
+      absl::StrCat(std::string(kernels::Name(c.dtype)), c.wide_delta ? " f32" : "", " inputs ",
+                   c.inputs, " widths ", absl::StrJoin(c.widths, "+"), " planes ", c.max_planes,
+                   " blocks ", c.blocks, " seed ", c.seed, ":");
   for (const LoraCaseSegment& s : c.segments) {
     absl::StrAppend(&name, " ", s.rows, "x", absl::StrJoin(s.ranks, "/"), s.has_bias ? "b" : "");
   }

@@ -29,7 +29,7 @@ struct LoraCase {
   int layer = 1;
   int tiles_per_cell = 24;
   int64_t num_ids = 64;  // of the pool
-  int turns = 1;
+  int max_planes = 16;
   int blocks = 3;
   float x_scale = 1.0f;
   bool fills_lease = false;  // the last tile of each adapter is the last of its lease, else any
