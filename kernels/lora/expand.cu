@@ -126,8 +126,8 @@ CHORUS_DEVICE void FillFragments(Arch& arch, const LoraExpandParams& params, con
 
 // Adds xA · Bᵀ of one block of 32 outputs over `tiles` rank blocks, which begin at `tile` behind
 // byte `from` of the feed's slots, and whose first pair of ranks is `pair`.
-template <class T, class Arch>
-CHORUS_DEVICE void AddBlock(Arch& arch, const WarpFeed<Arch>& feed, int32_t from, int32_t tile,
+template <class T, class Arch, class Feeder>
+CHORUS_DEVICE void AddBlock(Arch& arch, const Feeder& feed, int32_t from, int32_t tile,
                             int32_t tiles, int32_t pair, float (&sums)[4][4]) {
   const auto high = Shared<uint32_t>(arch, 0, kFragmentWords);
   const auto low = Shared<uint32_t>(arch, kExpandLowOffset, kFragmentWords);
@@ -234,10 +234,10 @@ CHORUS_HOST_DEVICE TileRuns RunsOf(const LoraItem& item, const Blocks& blocks, i
           Max(0, Min<int32_t>(kWarpTiles, blocks.count * item.rank_blocks - done)), 1, 0};
 }
 
-template <class T, class Out, class Arch>
+template <class T, class Out, class Arch, class Feeder>
 CHORUS_DEVICE void RunTurn(Arch& arch, const LoraExpandParams& params, const LoraItem& item,
-                           const Blocks& blocks, int32_t turn, const WarpFeed<Arch>& feed,
-                           int32_t from, float (&sums)[4][4]) {
+                           const Blocks& blocks, int32_t turn, const Feeder& feed, int32_t from,
+                           float (&sums)[4][4]) {
   if (item.rank_blocks > kWarpTiles) {
     if (blocks.count == 0) return;
     if (turn == 0) Clear(sums);
@@ -254,7 +254,7 @@ CHORUS_DEVICE void RunTurn(Arch& arch, const LoraExpandParams& params, const Lor
   }
 }
 
-template <class T, class Out, class Arch>
+template <Feed kFeed, class T, class Out, class Arch>
 CHORUS_DEVICE void LoraExpandBody(Arch& arch, const LoraExpandParams& params) {
   // Items that follow one another: few pieces, and so few times their xA.
   const int64_t count = arch.Global(params.work.count, 1).Load(0);
@@ -265,7 +265,7 @@ CHORUS_DEVICE void LoraExpandBody(Arch& arch, const LoraExpandParams& params) {
     return;
   }
   LoraItem next = LoadItem(arch, params.work, begin);
-  WarpFeed<Arch> feed(arch, params.work, kExpandFeedOffset);
+  WarpFeed<Arch, kFeed> feed(arch, params.work, kExpandFeedOffset);
   feed.Ask(next, RunsOf(next, BlocksOf(arch, next), 0));
   arch.WaitForPrior();  // adapters do not come from it, but the planes do
   arch.LetNextBegin();
@@ -296,12 +296,20 @@ CHORUS_DEVICE void LoraExpandBody(Arch& arch, const LoraExpandParams& params) {
 }  // namespace
 
 CHORUS_KERNEL(kLoraExpandBf16F32, LoraExpandParams, kLoraThreads, 2,
-              (LoraExpandBody<Bf16, float>(arch, params)))
+              (LoraExpandBody<Feed::kBulk, Bf16, float>(arch, params)))
 CHORUS_KERNEL(kLoraExpandF16F32, LoraExpandParams, kLoraThreads, 2,
-              (LoraExpandBody<F16, float>(arch, params)))
+              (LoraExpandBody<Feed::kBulk, F16, float>(arch, params)))
 CHORUS_KERNEL(kLoraExpandBf16Bf16, LoraExpandParams, kLoraThreads, 2,
-              (LoraExpandBody<Bf16, Bf16>(arch, params)))
+              (LoraExpandBody<Feed::kBulk, Bf16, Bf16>(arch, params)))
 CHORUS_KERNEL(kLoraExpandF16F16, LoraExpandParams, kLoraThreads, 2,
-              (LoraExpandBody<F16, F16>(arch, params)))
+              (LoraExpandBody<Feed::kBulk, F16, F16>(arch, params)))
+CHORUS_KERNEL(kLoraExpandLanesBf16F32, LoraExpandParams, kLoraThreads, 2,
+              (LoraExpandBody<Feed::kLanes, Bf16, float>(arch, params)))
+CHORUS_KERNEL(kLoraExpandLanesF16F32, LoraExpandParams, kLoraThreads, 2,
+              (LoraExpandBody<Feed::kLanes, F16, float>(arch, params)))
+CHORUS_KERNEL(kLoraExpandLanesBf16Bf16, LoraExpandParams, kLoraThreads, 2,
+              (LoraExpandBody<Feed::kLanes, Bf16, Bf16>(arch, params)))
+CHORUS_KERNEL(kLoraExpandLanesF16F16, LoraExpandParams, kLoraThreads, 2,
+              (LoraExpandBody<Feed::kLanes, F16, F16>(arch, params)))
 
 }  // namespace chorus::kernels

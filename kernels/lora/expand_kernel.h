@@ -35,6 +35,10 @@ extern const Kernel kLoraExpandBf16F32;
 extern const Kernel kLoraExpandF16F32;
 extern const Kernel kLoraExpandBf16Bf16;
 extern const Kernel kLoraExpandF16F16;
+extern const Kernel kLoraExpandLanesBf16F32;
+extern const Kernel kLoraExpandLanesF16F32;
+extern const Kernel kLoraExpandLanesBf16Bf16;
+extern const Kernel kLoraExpandLanesF16F16;
 
 // Shared memory: xA of a piece as A fragments of its rank pairs, rounded (high) and what rounding
 // left (low); a factor for each row; every warp's row maxima, f16 only; then the feeds.

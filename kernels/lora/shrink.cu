@@ -66,10 +66,9 @@ CHORUS_DEVICE void LoadX(Arch& arch, const LoraShrinkParams& params, const LoraI
 
 // Adds x · Aᵀ of the warp's blocks of a turn. Lane 4g + t has inputs 8t … 8t + 7 of rank g of a
 // tile, and the same of x: the order of K inside an MMA is free.
-template <class T, class Arch>
+template <class T, class Arch, class Feeder>
 CHORUS_DEVICE void AddTurn(Arch& arch, const LoraShrinkParams& params, const LoraItem& item,
-                           const WarpPart& part, const Blocks& blocks, WarpFeed<Arch>& feed,
-                           Sums& sums) {
+                           const WarpPart& part, const Blocks& blocks, Feeder& feed, Sums& sums) {
   constexpr int kCount = 4;
   U4 low[kCount];
   U4 high[kCount];
@@ -134,7 +133,7 @@ CHORUS_DEVICE void StorePlane(Arch& arch, const LoraShrinkParams& params, const 
   }
 }
 
-template <class T, class Arch>
+template <Feed kFeed, class T, class Arch>
 CHORUS_DEVICE void LoraShrinkBody(Arch& arch, const LoraShrinkParams& params) {
   // Not behind the count: an item that is none is not looked at.
   LoraItem next = LoadItem(arch, params.work, Min(arch.Block(), params.work.capacity - 1));
@@ -143,7 +142,7 @@ CHORUS_DEVICE void LoraShrinkBody(Arch& arch, const LoraShrinkParams& params) {
     arch.WaitForPrior();
     return;
   }
-  WarpFeed<Arch> feed(arch, params.work, kShrinkFeedOffset);
+  WarpFeed<Arch, kFeed> feed(arch, params.work, kShrinkFeedOffset);
   WarpPart next_part = PartOf(next, arch.Warp());
   feed.Ask(next, RunsOf(next, next_part, BlocksOf(next, next_part, 0)));
   arch.WaitForPrior();  // adapters do not come from it, but x does
@@ -179,7 +178,12 @@ CHORUS_DEVICE void LoraShrinkBody(Arch& arch, const LoraShrinkParams& params) {
 }  // namespace
 
 CHORUS_KERNEL(kLoraShrinkBf16, LoraShrinkParams, kLoraThreads, 2,
-              LoraShrinkBody<Bf16>(arch, params))
-CHORUS_KERNEL(kLoraShrinkF16, LoraShrinkParams, kLoraThreads, 2, LoraShrinkBody<F16>(arch, params))
+              (LoraShrinkBody<Feed::kBulk, Bf16>(arch, params)))
+CHORUS_KERNEL(kLoraShrinkF16, LoraShrinkParams, kLoraThreads, 2,
+              (LoraShrinkBody<Feed::kBulk, F16>(arch, params)))
+CHORUS_KERNEL(kLoraShrinkLanesBf16, LoraShrinkParams, kLoraThreads, 2,
+              (LoraShrinkBody<Feed::kLanes, Bf16>(arch, params)))
+CHORUS_KERNEL(kLoraShrinkLanesF16, LoraShrinkParams, kLoraThreads, 2,
+              (LoraShrinkBody<Feed::kLanes, F16>(arch, params)))
 
 }  // namespace chorus::kernels

@@ -32,8 +32,11 @@ struct LoraShrinkParams {
 };
 
 // Threads: kLoraThreads; any number of blocks; shared memory: kLoraShrinkShared.
+// Lanes: for GPUs older than compute capability 9.0, where the others trap.
 extern const Kernel kLoraShrinkBf16;
 extern const Kernel kLoraShrinkF16;
+extern const Kernel kLoraShrinkLanesBf16;
+extern const Kernel kLoraShrinkLanesF16;
 
 // Shared memory: two buffers of every warp's sums in f32, then the feeds.
 constexpr int32_t kWarpSums = kPieceRows * kWarpRankBlocks * kTileRanks;

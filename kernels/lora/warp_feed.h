@@ -1,6 +1,6 @@
-// WarpFeed: brings a warp's tiles to shared memory by bulk copies, one turn of an item while the
-// warp works on another, across the ends of items. Device code of the shrink and the expand; needs
-// a GPU of compute capability 9.0. Warps feed themselves, so none waits for another.
+// WarpFeed: brings a warp's tiles to shared memory, one turn of an item while the warp works on
+// another, across the ends of items. Device code of the shrink and the expand. Warps feed
+// themselves, so none waits for another.
 #ifndef CHORUS_KERNELS_LORA_WARP_FEED_H_
 #define CHORUS_KERNELS_LORA_WARP_FEED_H_
 
@@ -42,26 +42,61 @@ constexpr int32_t kFeedSlots = 2;
 constexpr int32_t kFeedSlotBytes = kWarpTiles * PoolCells::kTileBytes;
 constexpr int32_t kFeedBytes = kLoraWarps * kFeedSlots * (kFeedSlotBytes + 8);
 
-template <class Arch>
+enum class Feed {
+  kBulk,   // bulk copies on mbarriers: compute capability 9.0 and newer
+  kLanes,  // a lane copies the 16 bytes of a tile that it alone will read
+};
+
+template <class Arch, Feed kFeed>
 class WarpFeed {
  public:
   CHORUS_DEVICE WarpFeed(Arch& arch, const LoraWork& work, int32_t offset)
       : arch_(arch), work_(work), offset_(offset) {
-    if (arch_.Lane() == 0) {
-      CHORUS_UNROLL for (int s = 0; s < kFeedSlots; ++s) arch_.BarInit(Barriers(), Slot(s), 1);
-      arch_.BarFence();
+    if constexpr (kFeed == Feed::kBulk) {
+      if (arch_.Lane() == 0) {
+        CHORUS_UNROLL for (int s = 0; s < kFeedSlots; ++s) arch_.BarInit(Barriers(), Slot(s), 1);
+        arch_.BarFence();
+      }
     }
   }
 
   // Asks for the tiles of a turn of `item`. At most kFeedSlots turns are under way or in use.
   CHORUS_DEVICE void Ask(const LoraItem& item, const TileRuns& runs) {
     const int32_t slot = Slot(asked_++ % kFeedSlots);
+    if constexpr (kFeed == Feed::kBulk) {
+      AskBulk(item, runs, slot);
+    } else {
+      AskLanes(item, runs, slot);
+    }
+  }
+
+  // Waits for the tiles that were asked for first, and says at which byte of the slots they begin.
+  CHORUS_DEVICE int32_t Wait() {
+    const int32_t slot = Slot(taken_ % kFeedSlots);
+    if constexpr (kFeed == Feed::kBulk) {
+      arch_.BarWait(Barriers(), slot, taken_ / kFeedSlots % 2);
+    } else if (asked_ - taken_ > 1) {
+      arch_.CopyWait(1);
+    } else {
+      arch_.CopyWait(0);
+    }
+    ++taken_;
+    return slot * kFeedSlotBytes;
+  }
+
+  // This lane's 16 bytes of tile `tile` behind byte `from` of the slots.
+  CHORUS_DEVICE void Load(U4& to, int32_t from, int32_t tile) const {
+    Slots().LoadTo(to, from + tile * PoolCells::kTileBytes + arch_.Lane() * 16);
+  }
+
+ private:
+  // Lane p of the half warp of a run copies what lies in the p-th cell of the run. Tiles are
+  // counted from the item's first cell.
+  CHORUS_DEVICE void AskBulk(const LoraItem& item, const TileRuns& runs, int32_t slot) {
     arch_.SyncWarp();  // all have waited for what the slot held, and have read it
     if (arch_.Lane() == 0) {
       arch_.BarArriveExpect(Barriers(), slot, runs.runs * runs.tiles * PoolCells::kTileBytes);
     }
-    // Lane p of the half warp of a run copies what lies in the p-th cell of the run. Tiles are
-    // counted from the item's first cell.
     const int32_t run = arch_.Lane() / 16;
     const int32_t per_cell = work_.pool.tiles_per_cell;
     const int32_t first = item.tile_in_cell + runs.first - item.first_tile + run * runs.stride;
@@ -78,20 +113,25 @@ class WarpFeed {
     }
   }
 
-  // Waits for the tiles that were asked for first, and says at which byte of the slots they begin.
-  CHORUS_DEVICE int32_t Wait() {
-    const int32_t slot = Slot(taken_ % kFeedSlots);
-    arch_.BarWait(Barriers(), slot, taken_ / kFeedSlots % 2);
-    ++taken_;
-    return slot * kFeedSlotBytes;
+  CHORUS_DEVICE void AskLanes(const LoraItem& item, const TileRuns& runs, int32_t slot) {
+    const auto pool = arch_.Global(work_.pool.base, work_.pool.total_bytes());
+    const int32_t per_cell = work_.pool.tiles_per_cell;
+    CHORUS_UNROLL for (int q = 0; q < kWarpTiles; ++q) {
+      if (q < runs.runs * runs.tiles) {
+        const int32_t run = q < runs.tiles ? 0 : 1;
+        const int32_t tile =
+            item.tile_in_cell + runs.first - item.first_tile + q + run * (runs.stride - runs.tiles);
+        const int32_t cell = CellAt(tile);
+        arch_.CopyAsync16(
+            Slots(), slot * kFeedSlotBytes + q * PoolCells::kTileBytes + arch_.Lane() * 16, pool,
+            PageAddress(
+                FindCell(item, cell), work_.pool.cell_bytes(),
+                int64_t{tile - cell * per_cell} * PoolCells::kTileBytes + arch_.Lane() * 16));
+      }
+    }
+    arch_.CopyCommit();
   }
 
-  // This lane's 16 bytes of tile `tile` behind byte `from` of the slots.
-  CHORUS_DEVICE void Load(U4& to, int32_t from, int32_t tile) const {
-    Slots().LoadTo(to, from + tile * PoolCells::kTileBytes + arch_.Lane() * 16);
-  }
-
- private:
   CHORUS_DEVICE int32_t Slot(int32_t slot) const { return arch_.Warp() * kFeedSlots + slot; }
   CHORUS_DEVICE auto Slots() const {
     return Shared<unsigned char>(arch_, offset_, kLoraWarps * kFeedSlots * kFeedSlotBytes);

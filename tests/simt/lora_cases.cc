@@ -316,9 +316,10 @@ class Batch {
     memory.AddBytes("x", x_.data(), static_cast<int64_t>(x_.size()) * 2, SimtUse::kReadOnly, 2);
     memory.Add("planes", planes_.data, planes_.count(), SimtUse::kWriteOnce);
     memory.PoisonOutputs();
-    return RunSimt(c_.dtype == DType::kBf16 ? kLoraShrinkBf16 : kLoraShrinkF16, c_.blocks,
-                   kLoraShrinkShared, &params, memory, options)
-        .failure;
+    const bool bf16 = c_.dtype == DType::kBf16;
+    const Kernel& kernel = c_.bulk ? (bf16 ? kLoraShrinkBf16 : kLoraShrinkF16)
+                                   : (bf16 ? kLoraShrinkLanesBf16 : kLoraShrinkLanesF16);
+    return RunSimt(kernel, c_.blocks, kLoraShrinkShared, &params, memory, options).failure;
   }
 
   std::string Expand(const SimtOptions& options) {
@@ -338,8 +339,11 @@ class Batch {
     memory.AddBytes("delta", delta_.data(), bytes, SimtUse::kWriteOnce, c_.wide_delta ? 4 : 2);
     memory.PoisonOutputs();
     const bool bf16 = c_.dtype == DType::kBf16;
-    const Kernel& kernel = c_.wide_delta ? (bf16 ? kLoraExpandBf16F32 : kLoraExpandF16F32)
-                                         : (bf16 ? kLoraExpandBf16Bf16 : kLoraExpandF16F16);
+    const Kernel* const kernels[2][2][2] = {
+        {{&kLoraExpandLanesF16F16, &kLoraExpandLanesF16F32},
+         {&kLoraExpandLanesBf16Bf16, &kLoraExpandLanesBf16F32}},
+        {{&kLoraExpandF16F16, &kLoraExpandF16F32}, {&kLoraExpandBf16Bf16, &kLoraExpandBf16F32}}};
+    const Kernel& kernel = *kernels[c_.bulk][bf16][c_.wide_delta];
     return RunSimt(kernel, c_.blocks, kLoraExpandShared, &params, memory, options).failure;
   }
 
@@ -454,10 +458,10 @@ std::string RunLoraCase(const LoraCase& c, const SimtOptions& options) {
 }
 
 std::string Name(const LoraCase& c) {
-  std::string name =
-      absl::StrCat(std::string(kernels::Name(c.dtype)), c.wide_delta ? " f32" : "", " inputs ",
-                   c.inputs, " widths ", absl::StrJoin(c.widths, "+"), " planes ", c.max_planes,
-                   " blocks ", c.blocks, " seed ", c.seed, ":");
+  std::string name = absl::StrCat(std::string(kernels::Name(c.dtype)), c.wide_delta ? " f32" : "",
+                                  c.bulk ? "" : " lanes", " inputs ", c.inputs, " widths ",
+                                  absl::StrJoin(c.widths, "+"), " planes ", c.max_planes,
+                                  " blocks ", c.blocks, " seed ", c.seed, ":");
   for (const LoraCaseSegment& s : c.segments) {
     absl::StrAppend(&name, " ", s.rows, "x", absl::StrJoin(s.ranks, "/"), s.has_bias ? "b" : "");
   }

@@ -31,6 +31,7 @@ struct LoraCase {
   int64_t num_ids = 64;  // of the pool
   int max_planes = 16;
   int blocks = 3;
+  bool bulk = true;  // how tiles come: bulk copies, or lanes
   float x_scale = 1.0f;
   bool fills_lease = false;  // the last tile of each adapter is the last of its lease, else any
   uint32_t seed = 1;
