@@ -35,7 +35,9 @@ endfunction()
 # chorus_test(NAME LABEL label [SANITIZED] [TIMEOUT s] SRCS … DEPS …): a GoogleTest program, one
 # ctest entry, one label that says what it is. SANITIZED puts it also in the subset that every run of
 # tests/run builds and runs under asan and tsan: what has threads or touches memory by hand.
+# GPU programs, tests of the label gpu and benches, are what a machine without a GPU can only build.
 add_custom_target(sanitized_subset)
+add_custom_target(gpu_programs)
 function(chorus_test name)
   cmake_parse_arguments(ARG "SANITIZED" "LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
@@ -61,6 +63,9 @@ function(chorus_test name)
     add_dependencies(sanitized_subset ${name})
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_LABEL STREQUAL gpu)
+    add_dependencies(gpu_programs ${name})
+  endif()
   if(ARG_LABEL STREQUAL simt)  # fibers are abandoned: stacks that outlive a return cost 8 times as much
     set_tests_properties(${name} PROPERTIES
       ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=0:strict_string_checks=1")
