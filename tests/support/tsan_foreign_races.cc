@@ -1,9 +1,8 @@
 // Debian's gRPC, Protobuf and Abseil are built without ThreadSanitizer: what their atomics order it
 // cannot see (their mutexes: tsan_absl_mutex.cc). A report in which both accesses were made by
-// their own code is dropped, and one in which one of the two is their allocation of the memory. A
-// suppression file could not say that: it looks at every frame of a
-// stack, and below each of our callbacks lies gRPC. planted_race shows in every run that ours come
-// through.
+// their own code is dropped; so is one in which theirs is the allocation of the memory, or the
+// other one is lost. A suppression file could not say that: it looks at every frame of a stack, and
+// below each of our callbacks lies gRPC. planted_race shows in every run that ours come through.
 #include <dlfcn.h>
 
 #include <array>
@@ -73,6 +72,7 @@ struct Access {
   // It is the allocation of the memory, which nobody can race with: who has the address has it from
   // who allocated. gRPC builds our messages in memory of its own.
   bool allocation = false;
+  bool lost = false;  // TSan no longer knows who made it
 };
 
 Access AccessOf(void* report, unsigned long index) {
@@ -82,6 +82,7 @@ Access AccessOf(void* report, unsigned long index) {
   __tsan_get_report_mop(report, index, &thread, &address, &size, &write, &atomic, trace.data(),
                         trace.size());
   Access access;
+  access.lost = trace[0] == nullptr;
   std::array<char, 256> function = {};
   if (trace[0] != nullptr) {
     __sanitizer_symbolize_pc(trace[0], "%f", function.data(), function.size() - 1);
@@ -112,8 +113,10 @@ bool OnReport(const ReportDesc* report, bool suppressed) {
   void* const handle = const_cast<ReportDesc*>(report);
   const Access first = AccessOf(handle, 0);
   const Access second = AccessOf(handle, 1);
-  return suppressed || (first.foreign && second.foreign) || (first.foreign && first.allocation) ||
-         (second.foreign && second.allocation);
+  const auto drops = [](const Access& access, const Access& other) {
+    return access.foreign && (other.foreign || access.allocation || other.lost);
+  };
+  return suppressed || drops(first, second) || drops(second, first);
 }
 
 }  // namespace __tsan
