@@ -1,8 +1,8 @@
 // Debian's gRPC, Protobuf and Abseil are built without ThreadSanitizer: what their atomics order it
 // cannot see (their mutexes: tsan_absl_mutex.cc). A report in which both accesses were made by
-// their own code is dropped. A suppression file could not say that: it looks at every frame of a
-// stack, and below each of our callbacks lies gRPC. planted_race shows in every run that ours come
-// through.
+// their own code is dropped; so is one in which theirs is the allocation of the memory, or the
+// other one is lost. A suppression file could not say that: it looks at every frame of a stack, and
+// below each of our callbacks lies gRPC. planted_race shows in every run that ours come through.
 #include <dlfcn.h>
 
 #include <array>
@@ -39,6 +39,8 @@ bool BeginsWithAny(std::string_view text, std::span<const char* const> prefixes)
 constexpr std::array kTransparent = {"libtsan.", "libstdc++.", "libc."};
 constexpr std::array kForeignModules = {"libgrpc", "libgpr.", "libupb.", "libabsl_",
                                         "libprotobuf."};
+constexpr std::array kAllocators = {"malloc",         "calloc",        "realloc",
+                                    "posix_memalign", "aligned_alloc", "operator new"};
 constexpr std::array kForeignNames = {"grpc::", "grpc_core::", "absl::", "google::protobuf::"};
 
 // "grpc::Call::Run" of "void grpc::Call::Run<int>(bool)".
@@ -65,19 +67,39 @@ Maker MakerAt(void* pc) {
   return Maker::kUnknown;
 }
 
-// Whether the access was made by such code: its first frame with a say of its own.
-bool MadeByForeignCode(void* report, unsigned long index) {
+struct Access {
+  bool foreign = false;  // made by such code: its first frame with a say of its own
+  // It is the allocation of the memory, which nobody can race with: who has the address has it from
+  // who allocated. gRPC builds our messages in memory of its own.
+  bool allocation = false;
+  bool lost = false;  // TSan no longer knows who made it
+};
+
+Access AccessOf(void* report, unsigned long index) {
   std::array<void*, kNumFrames> trace = {};
   int thread, size, write, atomic;
   void* address;
   __tsan_get_report_mop(report, index, &thread, &address, &size, &write, &atomic, trace.data(),
                         trace.size());
+  Access access;
+  access.lost = trace[0] == nullptr;
+  std::array<char, 256> function = {};
+  if (trace[0] != nullptr) {
+    __sanitizer_symbolize_pc(trace[0], "%f", function.data(), function.size() - 1);
+    std::string_view name = function.data();
+    if (constexpr std::string_view kHook = "__interceptor_"; name.starts_with(kHook)) {
+      name.remove_prefix(kHook.size());
+    }
+    access.allocation = BeginsWithAny(name, kAllocators);
+  }
   for (void* const pc : trace) {
     if (pc == nullptr) break;
     const Maker maker = MakerAt(pc);
-    if (maker != Maker::kUnknown) return maker == Maker::kForeign;
+    if (maker == Maker::kUnknown) continue;
+    access.foreign = maker == Maker::kForeign;
+    break;
   }
-  return false;
+  return access;
 }
 
 }  // namespace
@@ -89,7 +111,12 @@ class ReportDesc;
 // The runtime asks before it prints; true drops the report.
 bool OnReport(const ReportDesc* report, bool suppressed) {
   void* const handle = const_cast<ReportDesc*>(report);
-  return suppressed || (MadeByForeignCode(handle, 0) && MadeByForeignCode(handle, 1));
+  const Access first = AccessOf(handle, 0);
+  const Access second = AccessOf(handle, 1);
+  const auto drops = [](const Access& access, const Access& other) {
+    return access.foreign && (other.foreign || access.allocation || other.lost);
+  };
+  return suppressed || drops(first, second) || drops(second, first);
 }
 
 }  // namespace __tsan

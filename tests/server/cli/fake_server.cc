@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
+#include "tests/server/cli/script_order.h"
 
 namespace chorus::cli {
 
@@ -74,6 +75,7 @@ void AddPiece(const FakeAnswer& answer, const std::string& piece, int index,
 grpc::Status FakeInference::Generate(grpc::ServerContext* context,
                                      const v1::GenerateRequest* request,
                                      grpc::ServerWriter<v1::GenerateResponse>* writer) {
+  PassScripts();
   {
     const MutexLock lock(&mutex_);
     requests_.push_back(*request);
@@ -118,6 +120,7 @@ grpc::Status FakeInference::Generate(grpc::ServerContext* context,
 
 grpc::Status FakeInference::Cancel(grpc::ServerContext*, const v1::CancelRequest* request,
                                    v1::CancelResponse*) {
+  PassScripts();
   const MutexLock lock(&mutex_);
   cancelled_ids_.push_back(request->request_id());
   return cancel_status;
@@ -125,6 +128,7 @@ grpc::Status FakeInference::Cancel(grpc::ServerContext*, const v1::CancelRequest
 
 grpc::Status FakeInference::Tokenize(grpc::ServerContext*, const v1::TokenizeRequest* request,
                                      v1::TokenizeResponse* response) {
+  PassScripts();
   const MutexLock lock(&mutex_);
   tokenize_request_ = *request;
   *response = tokens;
@@ -159,6 +163,7 @@ int FakeAdapters::list_calls() const {
 grpc::Status FakeAdapters::Upload(grpc::ServerContext*,
                                   grpc::ServerReader<v1::UploadRequest>* reader,
                                   v1::UploadResponse* response) {
+  PassScripts();
   FakeUpload upload;
   for (v1::UploadRequest message; reader->Read(&message);) {
     upload.largest_message =
@@ -180,6 +185,7 @@ grpc::Status FakeAdapters::Upload(grpc::ServerContext*,
 
 grpc::Status FakeAdapters::Get(grpc::ServerContext*, const v1::GetAdapterRequest* request,
                                v1::Adapter* adapter) {
+  PassScripts();
   for (const v1::Adapter& known : adapters) {
     if (known.name() != request->name()) continue;
     *adapter = known;
@@ -191,6 +197,7 @@ grpc::Status FakeAdapters::Get(grpc::ServerContext*, const v1::GetAdapterRequest
 // The page token is the first adapter's index.
 grpc::Status FakeAdapters::List(grpc::ServerContext*, const v1::ListAdaptersRequest* request,
                                 v1::ListAdaptersResponse* response) {
+  PassScripts();
   const MutexLock lock(&mutex_);
   ++list_calls_;
   size_t at = 0;
@@ -203,6 +210,7 @@ grpc::Status FakeAdapters::List(grpc::ServerContext*, const v1::ListAdaptersRequ
 
 grpc::Status FakeAdapters::Delete(grpc::ServerContext*, const v1::DeleteAdapterRequest* request,
                                   v1::Adapter* adapter) {
+  PassScripts();
   const MutexLock lock(&mutex_);
   delete_request_ = *request;
   adapter->set_name(request->name());
@@ -211,6 +219,7 @@ grpc::Status FakeAdapters::Delete(grpc::ServerContext*, const v1::DeleteAdapterR
 
 grpc::Status FakeAdapters::Pin(grpc::ServerContext*, const v1::PinAdapterRequest* request,
                                v1::Adapter* adapter) {
+  PassScripts();
   const MutexLock lock(&mutex_);
   pin_request_ = *request;
   adapter->set_name(request->name());
@@ -221,6 +230,7 @@ grpc::Status FakeAdapters::Pin(grpc::ServerContext*, const v1::PinAdapterRequest
 
 grpc::Status FakeAdapters::Watch(grpc::ServerContext*, const v1::WatchAdaptersRequest* request,
                                  grpc::ServerWriter<v1::AdapterEvent>* writer) {
+  PassScripts();
   size_t call = 0;
   {
     const MutexLock lock(&mutex_);
@@ -239,17 +249,20 @@ int FakeAdmin::drains() const {
 
 grpc::Status FakeAdmin::GetServerInfo(grpc::ServerContext*, const v1::GetServerInfoRequest*,
                                       v1::ServerInfo* response) {
+  PassScripts();
   *response = info;
   return grpc::Status::OK;
 }
 
 grpc::Status FakeAdmin::GetLoad(grpc::ServerContext*, const v1::GetLoadRequest*,
                                 v1::Load* response) {
+  PassScripts();
   *response = load;
   return grpc::Status::OK;
 }
 
 grpc::Status FakeAdmin::Drain(grpc::ServerContext*, const v1::DrainRequest*, v1::DrainResponse*) {
+  PassScripts();
   const MutexLock lock(&mutex_);
   ++drains_;
   return grpc::Status::OK;

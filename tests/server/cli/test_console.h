@@ -9,6 +9,7 @@
 #include "kernels/check.h"
 #include "kernels/mutex.h"
 #include "server/cli/chorus.h"
+#include "tests/server/cli/script_order.h"
 
 namespace chorus::cli {
 
@@ -72,7 +73,10 @@ class TestConsole {
   }
 
   Console console() { return {&out, &err, pipe_[0], in_is_terminal}; }
-  ExitCode Run(const Args& args) { return RunChorus(args, console()); }
+  ExitCode Run(const Args& args) {
+    PassScripts();
+    return RunChorus(args, console());
+  }
 
   StringOutput out;
   StringOutput err;
