@@ -1,17 +1,16 @@
 #include "tests/simt/lora_cases.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
+#include <memory>
 #include <random>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "kernels/check.h"
 #include "kernels/lora/expand_kernel.h"
+#include "tests/simt/lora_adapters.h"
 #include "tests/simt/simt_launch.h"
 
 namespace chorus::test {
@@ -21,51 +20,12 @@ using namespace kernels;  // NOLINT: this is about them
 
 constexpr int kSite = 2;  // any
 
-uint16_t Round(DType type, float value) {
-  return type == DType::kBf16 ? Bf16::FromFloat(value).bits : F16::FromFloat(value).bits;
-}
-double Widen(DType type, uint16_t bits) {
-  return type == DType::kBf16 ? Bf16{bits}.ToFloat() : F16{bits}.ToFloat();
-}
-
-// The pool's address space; only what is used costs memory.
-class PoolMemory {
- public:
-  explicit PoolMemory(int64_t bytes) : bytes_(static_cast<size_t>(bytes)) {
-    data_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    CHORUS_CHECK(data_ != MAP_FAILED);
-    if (bytes <= int64_t{64} << 20) std::memset(data_, 0xff, bytes_);
-  }
-  ~PoolMemory() { munmap(data_, bytes_); }
-  PoolMemory(const PoolMemory&) = delete;
-  PoolMemory& operator=(const PoolMemory&) = delete;
-
-  unsigned char* data() const { return static_cast<unsigned char*>(data_); }
-
- private:
-  void* data_;
-  size_t bytes_;
-};
-
-// One module of one adapter at the layer under test.
-struct Matrices {
-  std::vector<double> a;     // [rank, inputs]
-  std::vector<double> b;     // [width, rank]
-  std::vector<double> bias;  // [width]
-};
-
 class Batch {
  public:
-  explicit Batch(const LoraCase& c)
-      : c_(c),
-        random_(c.seed),
-        cells_{nullptr, c.num_ids, c.layers, c.tiles_per_cell},
-        memory_(cells_.total_bytes()) {
-    cells_.base = memory_.data();
+  explicit Batch(const LoraCase& c) : c_(c), random_(c.seed) {
     MakeSite();
     MakeRows();
-    MakeAdapters();
+    adapters_ = std::make_unique<LoraAdapters>(c_, site_, segments_, random_);
   }
 
   std::string Run(const SimtOptions& options) {
@@ -78,9 +38,6 @@ class Batch {
 
  private:
   int modules() const { return site_.num_modules; }
-  float Uniform(float scale) {
-    return scale * std::uniform_real_distribution<float>(-1.0f, 1.0f)(random_);
-  }
 
   void MakeSite() {
     site_.inputs = c_.inputs;
@@ -105,136 +62,14 @@ class Batch {
     rows_ = row;
     x_stride_ = c_.inputs + 8;
     x_.resize(static_cast<size_t>(rows_ * x_stride_));
-    for (uint16_t& value : x_) value = Round(c_.dtype, Uniform(c_.x_scale));
-  }
-
-  void MakeAdapters() {
-    const int32_t slots = static_cast<int32_t>(segments_.size()) + 1;
-    std::vector<std::vector<int32_t>> ids(static_cast<size_t>(slots));
-    entries_.resize(static_cast<size_t>(slots * c_.layers * kNumLoraModules));
-    std::memset(static_cast<void*>(entries_.data()), 0xff, entries_.size() * sizeof(entries_[0]));
-    std::vector<int32_t> free(static_cast<size_t>(std::min<int64_t>(c_.num_ids, 4096)));
-    std::iota(free.begin(), free.end(), 0);
-    // In a large pool, its last ids: where a product in 32 bits would wrap.
-    for (int32_t& id : free)
-      id += static_cast<int32_t>(c_.num_ids) - static_cast<int32_t>(free.size());
-    std::shuffle(free.begin(), free.end(), random_);
-    for (size_t s = 0; s < segments_.size(); ++s) {
-      MakeAdapter(c_.segments[s], segments_[s].slot, &free,
-                  &ids[static_cast<size_t>(segments_[s].slot)]);
-    }
-    size_t most = 1;
-    for (const auto& list : ids) most = std::max(most, list.size());
-    ids_stride_ = static_cast<int32_t>(most) + 1;
-    ids_.assign(static_cast<size_t>(slots * ids_stride_), -1);
-    for (size_t s = 0; s < ids.size(); ++s) {
-      num_ids_.push_back(static_cast<int32_t>(ids[s].size()));
-      std::copy(ids[s].begin(), ids[s].end(),
-                ids_.begin() + static_cast<ptrdiff_t>(s) * ids_stride_);
-    }
-  }
-
-  // Tiles of `segment`'s adapter in all layers, the layer's own at any place in a cell.
-  void MakeAdapter(const LoraCaseSegment& segment, int32_t slot, std::vector<int32_t>* free,
-                   std::vector<int32_t>* ids) {
-    const int32_t tiles = TilesOf(segment);
-    const int32_t count = Max(1, DivideUp(DivideUp(tiles + 2, c_.tiles_per_cell), c_.layers));
-    int32_t tile = c_.fills_lease ? count * c_.layers * c_.tiles_per_cell - tiles
-                                  : static_cast<int32_t>(random_() % 3);
-    std::vector<std::pair<int32_t, uint16_t>> contents;  // element, value
-    std::vector<Matrices>& matrices = matrices_.emplace_back();
-    for (int layer = 0; layer < c_.layers; ++layer) {
-      for (int m = 0; m < modules(); ++m) {
-        LoraModuleEntry& entry = entries_[static_cast<size_t>(
-            (slot * c_.layers + layer) * kNumLoraModules + site_.modules[m])];
-        entry = {};
-        if (layer == c_.layer) matrices.emplace_back();
-        const int rank = segment.ranks[static_cast<size_t>(m)];
-        if (rank == 0) continue;
-        entry.rank = rank;
-        entry.scale = 0.25f + static_cast<float>(m);
-        entry.a_tile = tile;
-        tile += static_cast<int32_t>(MatrixTiles(c_.inputs, rank));
-        entry.b_tile = tile;
-        tile += static_cast<int32_t>(MatrixTiles(site_.y_width[m], rank));
-        if (segment.has_bias) {
-          entry.bias_tile = tile;
-          tile += static_cast<int32_t>(VectorTiles(site_.y_width[m]));
-        }
-        if (layer == c_.layer) {
-          matrices.back() = MakeMatrices(entry, site_.y_width[m], &contents);
-        }
-      }
-    }
-    CHORUS_CHECK(static_cast<int32_t>(free->size()) >= count);
-    ids->assign(free->end() - count, free->end());
-    free->resize(free->size() - static_cast<size_t>(count));
-    std::sort(ids->begin(), ids->end());
-    auto* const pool = reinterpret_cast<uint16_t*>(memory_.data());
-    for (const auto& [element, value] : contents) {
-      const int32_t in_cell = c_.tiles_per_cell * kTileElements;
-      const int32_t cell = element / in_cell;
-      const int64_t at = cell / count * c_.num_ids + (*ids)[static_cast<size_t>(cell % count)];
-      pool[at * in_cell + element % in_cell] = value;
-    }
-  }
-
-  // In all layers.
-  int32_t TilesOf(const LoraCaseSegment& segment) const {
-    int64_t tiles = 0;
-    for (int m = 0; m < modules(); ++m) {
-      const int rank = segment.ranks[static_cast<size_t>(m)];
-      if (rank == 0) continue;
-      tiles += MatrixTiles(c_.inputs, rank) + MatrixTiles(site_.y_width[m], rank);
-      if (segment.has_bias) tiles += VectorTiles(site_.y_width[m]);
-    }
-    return static_cast<int32_t>(tiles) * c_.layers;
-  }
-
-  Matrices MakeMatrices(const LoraModuleEntry& entry, int width,
-                        std::vector<std::pair<int32_t, uint16_t>>* contents) {
-    Matrices made;
-    const int32_t rank_blocks = RankBlocks(entry.rank);
-    made.a.resize(static_cast<size_t>(entry.rank * c_.inputs));
-    made.b.resize(static_cast<size_t>(entry.rank * width));
-    const auto add = [&](int32_t element, double* to, bool inside) {
-      const uint16_t value = inside ? Round(c_.dtype, Uniform(1.0f)) : uint16_t{0};
-      if (inside) *to = Widen(c_.dtype, value);
-      contents->emplace_back(element, value);
-    };
-    for (int32_t block = 0; block < rank_blocks; ++block) {
-      for (int32_t r = 8 * block; r < 8 * block + 8; ++r) {
-        for (int32_t k = 0; k < WidthBlocks(c_.inputs) * kTileWidth; ++k) {
-          const int32_t tile = entry.a_tile + k / kTileWidth * rank_blocks + block;
-          const bool inside = r < entry.rank && k < c_.inputs;
-          add(tile * kTileElements + r % 8 * kTileWidth + k % kTileWidth,
-              inside ? &made.a[static_cast<size_t>(r * c_.inputs + k)] : nullptr, inside);
-        }
-        for (int32_t o = 0; o < WidthBlocks(width) * kTileWidth; ++o) {
-          const int32_t tile = entry.b_tile + o / kTileWidth * rank_blocks + block;
-          const bool inside = r < entry.rank && o < width;
-          add(tile * kTileElements + DeviceBTileIndex(o % kTileWidth, r % 8),
-              inside ? &made.b[static_cast<size_t>(o * entry.rank + r)] : nullptr, inside);
-        }
-      }
-    }
-    if (entry.bias_tile >= 0) {
-      made.bias.resize(static_cast<size_t>(width));
-      for (int32_t o = 0; o < VectorTiles(width) * kTileElements; ++o) {
-        add(entry.bias_tile * kTileElements + o,
-            o < width ? &made.bias[static_cast<size_t>(o)] : nullptr, o < width);
-      }
-    }
-    return made;
+    for (uint16_t& value : x_) value = RandomBits(c_.dtype, c_.x_scale, random_);
   }
 
   void MakeLists() {
     count_ = static_cast<int32_t>(segments_.size());
     table_ = segments_;
     table_.resize(segments_.size() + 2, LoraSegment{-1, -1, -1});
-    device_table_ = {entries_.data(), ids_.data(),
-                     num_ids_.data(), static_cast<int32_t>(num_ids_.size()),
-                     c_.layers,       ids_stride_};
+    device_table_ = adapters_->table();
     int32_t most = 1;
     for (const LoraCaseSegment& segment : c_.segments) {
       for (int m = 0; m < modules(); ++m) {
@@ -251,6 +86,12 @@ class Batch {
     lists_.counts = counts_.data();
   }
 
+  void AddIds(SimtMemory* memory) const {
+    const LoraDeviceTable& table = device_table_;
+    memory->Add("ids", table.ids, int64_t{table.max_slots} * table.ids_stride, SimtUse::kReadOnly);
+    memory->Add("num_ids", table.num_ids, table.max_slots, SimtUse::kReadOnly);
+  }
+
   std::string Plan(const SimtOptions& options) {
     MakeLists();
     LoraPlanParams params;
@@ -264,9 +105,8 @@ class Batch {
     params.tiles_per_cell = c_.tiles_per_cell;
     params.lists = lists_;
     SimtMemory memory;
-    memory.Add("entries", entries_.data(), device_table_.num_entries(), SimtUse::kReadOnly);
-    memory.Add("ids", ids_.data(), static_cast<int64_t>(ids_.size()), SimtUse::kReadOnly);
-    memory.Add("num_ids", num_ids_.data(), device_table_.max_slots, SimtUse::kReadOnly);
+    memory.Add("entries", device_table_.entries, device_table_.num_entries(), SimtUse::kReadOnly);
+    AddIds(&memory);
     memory.Add("segments", table_.data(), params.max_segments, SimtUse::kReadOnly);
     memory.Add("num_segments", &count_, 1, SimtUse::kReadOnly);
     memory.Add("items", items_.data(), static_cast<int64_t>(items_.size()), SimtUse::kWriteOnce);
@@ -282,13 +122,12 @@ class Batch {
     const int64_t list = lists_.ListOf(c_.layer, kSite, expand);
     LoraWork work;
     work.table = device_table_;
-    work.pool = cells_;
+    work.pool = adapters_->cells();
     work.items = &items_[static_cast<size_t>(list * lists_.capacity)];
     work.count = &counts_[static_cast<size_t>(list)];
     work.capacity = lists_.capacity;
-    memory->Add("ids", ids_.data(), static_cast<int64_t>(ids_.size()), SimtUse::kReadOnly);
-    memory->Add("num_ids", num_ids_.data(), device_table_.max_slots, SimtUse::kReadOnly);
-    memory->AddBytes("pool", cells_.base, cells_.total_bytes(), SimtUse::kReadOnly, 4);
+    AddIds(memory);
+    memory->AddBytes("pool", work.pool.base, work.pool.total_bytes(), SimtUse::kReadOnly, 4);
     memory->Add("items", work.items, work.capacity, SimtUse::kReadOnly);
     memory->Add("count", work.count, 1, SimtUse::kReadOnly);
     return work;
@@ -356,7 +195,7 @@ class Batch {
     }
     const uint16_t bits = reinterpret_cast<const uint16_t*>(delta_.data())[at];
     *poison = bits == 0xffffu;
-    return Widen(c_.dtype, bits);
+    return FromBits(c_.dtype, bits);
   }
 
   std::string CheckDelta() const {
@@ -386,7 +225,7 @@ class Batch {
   // One row at one module. Errors: sums of K products in f32 by MMAs of 16; what is left of xA
   // behind two roundings; sums over the ranks; the rounding of the delta.
   std::string CheckModule(size_t s, int row, int m, std::vector<uint8_t>* written) const {
-    const Matrices& w = matrices_[s][static_cast<size_t>(m)];
+    const LoraMatrices& w = adapters_->matrices(s, m);
     const auto rank = static_cast<size_t>(c_.segments[s].ranks[static_cast<size_t>(m)]);
     const double scale = 0.25 + m;
     std::vector<double> xa(rank), xa_error(rank);
@@ -394,7 +233,7 @@ class Batch {
     for (size_t r = 0; r < rank; ++r) {
       double absolute = 0.0;
       for (int k = 0; k < c_.inputs; ++k) {
-        const double product = Widen(c_.dtype, x_[static_cast<size_t>(row * x_stride_ + k)]) *
+        const double product = FromBits(c_.dtype, x_[static_cast<size_t>(row * x_stride_ + k)]) *
                                w.a[r * static_cast<size_t>(c_.inputs) + static_cast<size_t>(k)];
         xa[r] += product;
         absolute += std::fabs(product);
@@ -433,17 +272,14 @@ class Batch {
 
   const LoraCase& c_;
   std::mt19937 random_;
-  PoolCells cells_;
-  PoolMemory memory_;
+  std::unique_ptr<LoraAdapters> adapters_;
   LoraSiteShape site_;
   int rows_ = 0, x_stride_ = 0, delta_stride_ = 0;
   std::vector<uint16_t> x_;
   std::vector<LoraSegment> segments_, table_;  // the table ends in poison
-  std::vector<LoraModuleEntry> entries_;
-  std::vector<int32_t> ids_, num_ids_, counts_;
+  std::vector<int32_t> counts_;
   std::vector<LoraItem> items_;
-  std::vector<std::vector<Matrices>> matrices_;  // [segment][module]
-  int32_t ids_stride_ = 0, count_ = 0;
+  int32_t count_ = 0;
   LoraDeviceTable device_table_;
   LoraLists lists_;
   LoraPlanes planes_;
