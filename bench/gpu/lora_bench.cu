@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,16 +16,19 @@ namespace {
 using kernels::kNumLoraSites;
 
 constexpr char kUsage[] =
-    "usage: chorus_lora_bench [--check] [--json FILE] [--ids N] [--early] [--profile CASE]\n"
+    "usage: chorus_lora_bench [--check | --ceilings | --profile CASE] [--json FILE] [--ids N]\n"
+    "                         [--early]\n"
     "Checks the LoRA kernels, then prints a table of their times.\n"
     "  --check         only checks\n"
-    "  --json FILE     writes the table there too\n"
+    "  --ceilings      only measures how fast memory is read and copied\n"
+    "  --json FILE     writes the table there too, anew after each case\n"
     "  --ids N         pages of 2 MiB in the pool (8192)\n"
     "  --early         a kernel may begin before the one before it is done\n"
     "  --profile CASE  launches one layer of each site, for a profiler\n";
 
 struct Options {
   bool check_only = false;
+  bool ceilings_only = false;
   bool early = false;
   const char* json = nullptr;
   const char* profile = nullptr;
@@ -38,6 +42,8 @@ Options Parse(int argc, char** argv) {
     const bool has_value = i + 1 < argc;
     if (std::strcmp(argv[i], "--check") == 0) {
       options.check_only = true;
+    } else if (std::strcmp(argv[i], "--ceilings") == 0) {
+      options.ceilings_only = true;
     } else if (std::strcmp(argv[i], "--early") == 0) {
       options.early = true;
     } else if (std::strcmp(argv[i], "--json") == 0 && has_value) {
@@ -154,54 +160,75 @@ Times Measure(LoraRig& rig, int sites) {
   return times;
 }
 
-// Prints a line of the table and an object of the JSON, if that is wanted.
-void Report(const LoraRig& rig, const LoraCase& c, const Times& times, double read,
-            std::FILE* json) {
+// Bytes per second, measured in this run.
+struct Ceilings {
+  double read = 0.0, copy = 0.0;
+};
+
+Ceilings MeasureCeilings(LoraRig& rig) {
+  const Ceilings ceilings = {rig.ReadBandwidth(), rig.CopyBandwidth()};
+  std::printf("%s, %d multiprocessors; read %.0f GB/s, copy %.0f GB/s\n", rig.properties().name,
+              rig.properties().multiProcessorCount, ceilings.read * 1e-9, ceilings.copy * 1e-9);
+  return ceilings;
+}
+
+std::string Format(const char* format, ...) {
+  char text[256];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(text, sizeof(text), format, arguments);
+  va_end(arguments);
+  return text;
+}
+
+// `cases`: JSON objects. A process that is cut off leaves what it has measured.
+void WriteJson(const char* path, const LoraRig& rig, const Ceilings& ceilings,
+               const std::vector<std::string>& cases) {
+  if (path == nullptr) return;
+  std::FILE* json = std::fopen(path, "w");
+  if (json == nullptr) {
+    std::perror(path);
+    std::exit(1);
+  }
+  std::fprintf(json, "{\"device\": \"%s\", \"read_gb_s\": %.1f, \"copy_gb_s\": %.1f, \"cases\": [",
+               rig.properties().name, ceilings.read * 1e-9, ceilings.copy * 1e-9);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    std::fprintf(json, "%s\n  %s", i == 0 ? "" : ",", cases[i].c_str());
+  }
+  std::fprintf(json, "\n]}\n");
+  std::fclose(json);
+}
+
+// Prints a line of the table; returns an object of the JSON.
+std::string Report(const LoraRig& rig, const LoraCase& c, const Times& times, double read) {
   int64_t bytes = 0;
   for (int s = 0; s < c.num_sites(); ++s) bytes += rig.site_bytes(s) * kLayers;
   std::printf("%-28s %9.1f %9.0f %6.1f%%  ", c.name.c_str(), times.all * 1e6,
               bytes / times.all * 1e-9, bytes / times.all / read * 100);
+  std::string json =
+      Format("{\"case\": \"%s\", \"us\": %.2f, \"bytes\": %lld, \"share\": %.4f", c.name.c_str(),
+             times.all * 1e6, static_cast<long long>(bytes), bytes / times.all / read);
   for (int s = 0; s < c.num_sites(); ++s) {
     std::printf(" %5.1f%%", rig.site_bytes(s) * kLayers / times.sites[s] / read * 100);
+    json += Format(", \"site%d_us\": %.2f", s, times.sites[s] * 1e6);
   }
   std::printf("  shrink %.1f expand %.1f plan %.1f\n", times.shrink * 1e6, times.expand * 1e6,
               times.plan * 1e6);
   std::fflush(stdout);
-  if (json == nullptr) return;
-  std::fprintf(json, "\n  {\"case\": \"%s\", \"us\": %.2f, \"bytes\": %lld, \"share\": %.4f",
-               c.name.c_str(), times.all * 1e6, static_cast<long long>(bytes),
-               bytes / times.all / read);
-  for (int s = 0; s < c.num_sites(); ++s) {
-    std::fprintf(json, ", \"site%d_us\": %.2f", s, times.sites[s] * 1e6);
-  }
-  std::fprintf(json, ", \"shrink_us\": %.2f, \"expand_us\": %.2f, \"plan_us\": %.2f}",
-               times.shrink * 1e6, times.expand * 1e6, times.plan * 1e6);
+  return json + Format(", \"shrink_us\": %.2f, \"expand_us\": %.2f, \"plan_us\": %.2f}",
+                       times.shrink * 1e6, times.expand * 1e6, times.plan * 1e6);
 }
 
-void MeasureAll(LoraRig& rig, const char* json_path) {
-  const double read = rig.ReadBandwidth();
-  const double copy = rig.CopyBandwidth();
-  std::printf("%s, %d multiprocessors; read %.0f GB/s, copy %.0f GB/s\n\n", rig.properties().name,
-              rig.properties().multiProcessorCount, read * 1e-9, copy * 1e-9);
-  std::printf("%-28s %9s %9s %7s   %s\n", "case (32 layers)", "us", "GB/s", "share",
+void MeasureAll(LoraRig& rig, const char* json) {
+  const Ceilings ceilings = MeasureCeilings(rig);
+  std::printf("\n%-28s %9s %9s %7s   %s\n", "case (32 layers)", "us", "GB/s", "share",
               "share of qkv, o, gate_up, down; shrink and expand of all; plan us");
-  std::FILE* json = json_path != nullptr ? std::fopen(json_path, "w") : nullptr;
-  if (json != nullptr) {
-    std::fprintf(json,
-                 "{\"device\": \"%s\", \"read_gb_s\": %.1f, \"copy_gb_s\": %.1f, \"cases\": [",
-                 rig.properties().name, read * 1e-9, copy * 1e-9);
-  }
-  bool first = true;
+  std::vector<std::string> cases;
   for (const LoraCase& c : Cases()) {
     rig.Load(c);
-    const Times times = Measure(rig, c.num_sites());
-    if (json != nullptr && !first) std::fprintf(json, ",");
-    first = false;
-    Report(rig, c, times, read, json);
+    cases.push_back(Report(rig, c, Measure(rig, c.num_sites()), ceilings.read));
+    WriteJson(json, rig, ceilings, cases);
   }
-  if (json == nullptr) return;
-  std::fprintf(json, "\n]}\n");
-  std::fclose(json);
 }
 
 int Main(int argc, char** argv) {
@@ -216,6 +243,10 @@ int Main(int argc, char** argv) {
   rig.set_early(options.early);
   if (options.profile != nullptr) {
     Profile(rig, options.profile);
+    return 0;
+  }
+  if (options.ceilings_only) {
+    WriteJson(options.json, rig, MeasureCeilings(rig), {});
     return 0;
   }
   const bool right = CheckAll(rig);

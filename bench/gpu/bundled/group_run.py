@@ -1,0 +1,59 @@
+"""Runs one program of the bundle with a time limit, and keeps results whole on disk."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def run_program(program, arguments, timeout, log):
+    """Its exit status, or how it ended, and its seconds. All that it prints goes to `log`."""
+    start = time.monotonic()
+    with open(log, "w", encoding="utf-8") as to:
+        process = subprocess.Popen([HERE / "bin" / program, *map(str, arguments)], cwd=HERE,
+                                   stdout=to, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return f"no end after {timeout:.0f} s", time.monotonic() - start
+        except BaseException:  # the keyboard's too: nothing is left running on the GPU
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if status < 0:
+        status = f"killed by {signal.Signals(-status).name}"
+    return status, time.monotonic() - start
+
+
+def write_json(path, value):
+    """In one step: a reader, or a process that is cut off, finds the old file or the new one."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def choose(names, only):
+    """Those of `names` that --only asks for."""
+    if only is None:
+        return list(names)
+    wanted = only.split(",")
+    unknown = set(wanted) - set(names)
+    if unknown:
+        raise SystemExit(f"--only: no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    return [name for name in names if name in wanted]
+
+
+def tail(log, lines=15):
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
