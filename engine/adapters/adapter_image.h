@@ -34,7 +34,8 @@ struct ImageLayout {
   int64_t num_tiles = 0;
   int64_t num_ids = 0;  // pages to lease
 
-  // `geometry` gives slabs, kv heads, head_dim and type; its base and num_ids are not looked at.
+  // `geometry` gives slabs, kv heads, head_dim, type and order of B tiles; its base and num_ids are
+  // not looked at.
   static ImageLayout Make(const AdapterSpec& spec, const ModelConfig& model, Shard shard,
                           const kernels::PoolView& geometry);
 };

@@ -65,8 +65,9 @@ std::string ImageFingerprint(const ModelConfig& model, Shard shard, const PoolVi
   std::string text =
       absl::StrCat("image 1; layers ", model.layers, "; slabs ", geometry.num_slabs, "; cell ",
                    geometry.cell_elements(), " ", std::string(kernels::Name(geometry.dtype)));
-  absl::StrAppend(&text, "; tile ", kernels::kTileRanks, "x", kernels::kTileWidth, "; rank ",
-                  shard.rank, " of ", shard.num_ranks);
+  absl::StrAppend(&text, "; tile ", kernels::kTileRanks, "x", kernels::kTileWidth,
+                  geometry.b_tiles == kernels::BTileOrder::kFragments ? " in fragments" : "",
+                  "; rank ", shard.rank, " of ", shard.num_ranks);
   for (int m = 0; m < kNumLoraModules; ++m) {
     const ModelConfig::LinearShape shape = model.linear(static_cast<kernels::LoraModule>(m));
     absl::StrAppend(&text, "; ", shape.inputs, "x", shape.outputs);

@@ -22,11 +22,14 @@ using kernels::kTileWidth;
 
 using Append = absl::FunctionRef<absl::Status(std::span<const std::byte>)>;
 
+// Where an element of a tile lies, by its place along the width and its rank.
+using TileIndex = int32_t (*)(int32_t wide, int32_t rank);
+
 // Appends a [rank, width] matrix to `out` as tiles; element (r, w) is source[r · rank_stride +
 // w · width_stride]. Tails stay zero.
 template <class Element>
 void AppendTiles(const Element* source, int64_t rank, int64_t width, int64_t rank_stride,
-                 int64_t width_stride, std::vector<std::byte>* out) {
+                 int64_t width_stride, TileIndex index, std::vector<std::byte>* out) {
   const size_t begin = out->size();
   out->resize(begin + static_cast<size_t>(kernels::MatrixTiles(width, rank)) * kTileElements *
                           sizeof(Element));
@@ -36,7 +39,9 @@ void AppendTiles(const Element* source, int64_t rank, int64_t width, int64_t ran
     for (int64_t first = 0; first < rank; first += kTileRanks, tile += kTileElements) {
       for (int64_t r = 0; r < std::min<int64_t>(kTileRanks, rank - first); ++r) {
         const Element* const row = source + (first + r) * rank_stride + block * width_stride;
-        for (int64_t w = 0; w < block_width; ++w) tile[r * kTileWidth + w] = row[w * width_stride];
+        for (int64_t w = 0; w < block_width; ++w) {
+          tile[index(static_cast<int32_t>(w), static_cast<int32_t>(r))] = row[w * width_stride];
+        }
       }
     }
   }
@@ -45,8 +50,12 @@ void AppendTiles(const Element* source, int64_t rank, int64_t width, int64_t ran
 // Builds the tiles of one layer after the other in the pool's type.
 class LayerTiles {
  public:
-  LayerTiles(const ByteSource& file, const ModelConfig& model, DType dtype)
-      : file_(file), model_(model), dtype_(dtype) {}
+  LayerTiles(const ByteSource& file, const ModelConfig& model, const kernels::PoolView& geometry)
+      : file_(file),
+        model_(model),
+        dtype_(geometry.dtype),
+        b_index_(geometry.b_tiles == kernels::BTileOrder::kFragments ? kernels::DeviceBTileIndex
+                                                                     : kernels::RankRowIndex) {}
 
   const std::vector<std::byte>& bytes() const { return bytes_; }
   void Clear() { bytes_.clear(); }
@@ -56,9 +65,9 @@ class LayerTiles {
   absl::Status Add(const AdapterModule& module) {
     const ModelConfig::LinearShape shape = model_.linear(module.module);
     CHORUS_RETURN_IF_ERROR(Read(module, LoraPart::kA, module.a));
-    AddMatrix(module.rank, shape.inputs, shape.inputs, 1);
+    AddMatrix(module.rank, shape.inputs, shape.inputs, 1, kernels::RankRowIndex);
     CHORUS_RETURN_IF_ERROR(Read(module, LoraPart::kB, module.b));
-    AddMatrix(module.rank, shape.outputs, 1, module.rank);
+    AddMatrix(module.rank, shape.outputs, 1, module.rank, b_index_);
     if (!module.bias.has_value()) return absl::OkStatus();
     CHORUS_RETURN_IF_ERROR(Read(module, LoraPart::kBias, *module.bias));
     bytes_.insert(bytes_.end(), converted_.begin(), converted_.end());
@@ -86,19 +95,21 @@ class LayerTiles {
     return absl::OkStatus();
   }
 
-  void AddMatrix(int64_t rank, int64_t width, int64_t rank_stride, int64_t width_stride) {
+  void AddMatrix(int64_t rank, int64_t width, int64_t rank_stride, int64_t width_stride,
+                 TileIndex index) {
     if (kernels::ByteSize(dtype_) == 4) {
       AppendTiles(reinterpret_cast<const uint32_t*>(converted_.data()), rank, width, rank_stride,
-                  width_stride, &bytes_);
+                  width_stride, index, &bytes_);
     } else {
       AppendTiles(reinterpret_cast<const uint16_t*>(converted_.data()), rank, width, rank_stride,
-                  width_stride, &bytes_);
+                  width_stride, index, &bytes_);
     }
   }
 
   const ByteSource& file_;
   const ModelConfig& model_;
   const DType dtype_;
+  const TileIndex b_index_;
   std::vector<std::byte> stored_;
   std::vector<std::byte> converted_;
   std::vector<std::byte> bytes_;
@@ -124,7 +135,7 @@ absl::Status WriteImage(const AdapterSpec& spec, const ByteSource& tensors,
   const std::vector<std::byte> packed = PackImageHeader(header);
   CHORUS_RETURN_IF_ERROR(append(packed));
   std::vector<uint32_t> checksums;
-  LayerTiles tiles(tensors, model, geometry.dtype);
+  LayerTiles tiles(tensors, model, geometry);
   auto module = spec.modules.begin();
   for (int32_t layer = 0; layer < model.layers; ++layer) {
     tiles.Clear();

@@ -17,6 +17,10 @@ namespace chorus::kernels {
 
 constexpr int kPageTokens = 16;
 
+// The order of elements in a B tile (kernels/lora/tiles.h): by rank, as the CPU reads it, or that
+// of a device's MMA fragments.
+enum class BTileOrder : uint8_t { kRankRows, kFragments };
+
 struct PoolView {
   std::byte* base = nullptr;
   int64_t num_ids = 0;
@@ -24,6 +28,7 @@ struct PoolView {
   int32_t kv_heads = 0;  // of this rank
   int32_t head_dim = 0;
   DType dtype = DType::kF32;
+  BTileOrder b_tiles = BTileOrder::kRankRows;
 
   int64_t cell_elements() const { return int64_t{2} * kv_heads * kPageTokens * head_dim; }
   int64_t cell_bytes() const { return cell_elements() * ByteSize(dtype); }

@@ -1,22 +1,11 @@
 // LoraExpand on a device: the delta scale · (xA · Bᵀ + bias) of every segment of a step, at one
 // layer and site, each adapter at its own rank. Adds up the planes that LoraShrink left.
-//
-// A B tile on a device is 32 outputs × 8 ranks in the order of its MMA fragments: lane 4g + t,
-// register b and half e hold output 8 · (g / 2) + 2b + g % 2 and rank 2t + e, at byte
-// 16 · lane + 4b + 2e; so a lane ends with eight neighbouring outputs of two rows.
 #ifndef CHORUS_KERNELS_LORA_EXPAND_KERNEL_H_
 #define CHORUS_KERNELS_LORA_EXPAND_KERNEL_H_
 
 #include "kernels/lora/shrink_kernel.h"
 
 namespace chorus::kernels {
-
-// Element of a device's B tile: where (output, rank), both within the tile, lies.
-CHORUS_HOST_DEVICE int32_t DeviceBTileIndex(int32_t output, int32_t rank) {
-  const int32_t group = output / 8 * 2 + output % 2;
-  const int32_t lane = group * 4 + rank / 2;
-  return lane * 8 + output % 8 / 2 * 2 + rank % 2;
-}
 
 struct LoraExpandParams {
   int32_t inputs = 0;      // of the site, whose planes these are

@@ -12,8 +12,8 @@ namespace chorus::test {
 class TestPool {
  public:
   TestPool(kernels::DType dtype, int32_t kv_heads, int32_t head_dim, int64_t num_ids,
-           int32_t num_slabs = 1)
-      : view_{nullptr, num_ids, num_slabs, kv_heads, head_dim, dtype},
+           int32_t num_slabs = 1, kernels::BTileOrder b_tiles = kernels::BTileOrder::kRankRows)
+      : view_{nullptr, num_ids, num_slabs, kv_heads, head_dim, dtype, b_tiles},
         bytes_(static_cast<size_t>(view_.total_bytes() + 64), std::byte{0xff}) {
     const auto address = reinterpret_cast<uintptr_t>(bytes_.data());
     view_.base = bytes_.data() + (64 - address % 64) % 64;

@@ -14,6 +14,7 @@
 namespace chorus::engine {
 namespace {
 
+using kernels::BTileOrder;
 using kernels::DType;
 using kernels::LoraModuleEntry;
 using test::AdapterFiles;
@@ -57,12 +58,15 @@ absl::StatusOr<std::unique_ptr<ImageReader>> Open(const std::string& image,
 
 // Element (rank, wide) of a matrix whose first tile is `tile`, straight from tiles.h.
 double TileElement(const TestPool& pool, const std::vector<int32_t>& cells, int64_t tile, int rank,
-                   int64_t width_index, int64_t r) {
+                   int64_t width_index, int64_t r, bool fragments) {
   const int64_t rank_blocks = (rank + 7) / 8;
   tile += width_index / 32 * rank_blocks + r / 8;
   const int64_t per_cell = kernels::TilesPerCell(pool.view());
-  return pool.Get(cells[static_cast<size_t>(tile / per_cell)],
-                  tile % per_cell * 256 + r % 8 * 32 + width_index % 32);
+  const int64_t in_tile = fragments
+                              ? kernels::DeviceBTileIndex(static_cast<int32_t>(width_index % 32),
+                                                          static_cast<int32_t>(r % 8))
+                              : r % 8 * 32 + width_index % 32;
+  return pool.Get(cells[static_cast<size_t>(tile / per_cell)], tile % per_cell * 256 + in_tile);
 }
 
 double Rounded(DType type, float value) {
@@ -83,24 +87,24 @@ void ExpectModule(const Written& written, const AdapterModule& module, const Lor
   const DType type = pool.view().dtype;
   const int64_t padded_rank = kernels::RoundUp<int64_t>(module.rank, 8);
   const auto expect_matrix = [&](int32_t tile, int64_t width, auto file_index,
-                                 const TensorSpan& span) {
+                                 const TensorSpan& span, bool fragments) {
     int64_t wrong = 0;
     for (int64_t w = 0; w < kernels::RoundUp<int64_t>(width, 32); ++w) {
       for (int64_t r = 0; r < padded_rank; ++r) {
         const double want = r < module.rank && w < width
                                 ? Rounded(type, FileElement(written, span, file_index(r, w)))
                                 : 0.0;
-        wrong += TileElement(pool, cells, tile, module.rank, w, r) != want;
+        wrong += TileElement(pool, cells, tile, module.rank, w, r, fragments) != want;
       }
     }
     EXPECT_EQ(wrong, 0);
   };
   expect_matrix(
       entry.a_tile, shape.inputs, [&](int64_t r, int64_t w) { return r * shape.inputs + w; },
-      module.a);
+      module.a, false);
   expect_matrix(
       entry.b_tile, shape.outputs, [&](int64_t r, int64_t w) { return w * module.rank + r; },
-      module.b);
+      module.b, pool.view().b_tiles == BTileOrder::kFragments);
   ASSERT_EQ(entry.bias_tile >= 0, module.bias.has_value());
   for (int64_t i = 0; module.bias.has_value() && i < kernels::RoundUp<int64_t>(shape.outputs, 256);
        ++i) {
@@ -142,7 +146,10 @@ TEST(ImageTest, ComesBackThroughCellsAsItWas) {
     options.seed = static_cast<uint64_t>(round);
     const DType type = pick(0, 1) == 1 ? DType::kF32 : DType::kBf16;
 
-    const TestPool shape(type, model.kv_heads, model.head_dim, /*num_ids=*/1, model.layers);
+    const BTileOrder b_tiles = pick(0, 1) == 1 ? BTileOrder::kFragments : BTileOrder::kRankRows;
+
+    const TestPool shape(type, model.kv_heads, model.head_dim, /*num_ids=*/1, model.layers,
+                         b_tiles);
     const Written written = Write(test::BuildAdapter(model, options), model, shape.view());
     auto reader = Open(written.image, model, shape.view());
     ASSERT_TRUE(reader.ok()) << reader.status();
@@ -154,7 +161,7 @@ TEST(ImageTest, ComesBackThroughCellsAsItWas) {
     for (int32_t id = pick(0, 5); static_cast<int64_t>(ids.size()) < layout.num_ids; ++id) {
       if (pick(0, 3) != 0) ids.push_back(id);
     }
-    TestPool pool(type, model.kv_heads, model.head_dim, ids.back() + 1, model.layers);
+    TestPool pool(type, model.kv_heads, model.head_dim, ids.back() + 1, model.layers, b_tiles);
     const int64_t num_cells =
         kernels::CeilDiv<int64_t>(layout.num_tiles, kernels::TilesPerCell(pool.view()));
     const std::vector<int32_t> cells = CellsInFillOrder(ids, num_cells, pool.view());
@@ -230,9 +237,10 @@ TEST(ImageTest, IsRebuiltForAnotherLayout) {
   TestPool pool(DType::kF32, 2, 16, 20, 3);
   TestPool bf16(DType::kBf16, 2, 16, 20, 3);
   TestPool wider(DType::kF32, 2, 32, 20, 3);
+  TestPool fragments(DType::kF32, 2, 16, 20, 3, BTileOrder::kFragments);
   const std::string image = Write(test::BuildAdapter(model), model, pool.view()).image;
   EXPECT_TRUE(Open(image, model, pool.view()).ok());
-  for (const kernels::PoolView& other : {bf16.view(), wider.view()}) {
+  for (const kernels::PoolView& other : {bf16.view(), wider.view(), fragments.view()}) {
     EXPECT_EQ(Open(image, model, other).status().code(), absl::StatusCode::kFailedPrecondition);
   }
   ModelConfig taller = model;
