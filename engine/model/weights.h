@@ -1,5 +1,5 @@
-// Weights: a model's parameters in the layouts that the ops read, loaded tensor by tensor from a
-// Hugging Face directory (model.safetensors, or shards with their index). Immutable once loaded.
+// Weights: a model's parameters in the layouts that the CPU's ops read, as LoadWeights reads them.
+// Immutable once loaded.
 #ifndef CHORUS_ENGINE_MODEL_WEIGHTS_H_
 #define CHORUS_ENGINE_MODEL_WEIGHTS_H_
 
@@ -31,10 +31,8 @@ struct LayerWeights {
 
 class Weights {
  public:
-  // `dtype` (kF32 or kBf16) is what the linears compute in. Reads in slices on a few threads: what
-  // is in memory beside the weights stays below 1 MiB a thread. NotFound for missing files,
-  // InvalidArgument naming the tensor for anything that is missing, unknown, of another shape or
-  // not finite, ResourceExhausted when memory is short. Only one rank is supported yet.
+  // `dtype` (kF32 or kBf16) is what the linears compute in. Errors are those of LoadWeights, and
+  // ResourceExhausted when memory is short.
   static absl::StatusOr<Weights> Load(const std::string& model_dir, const ModelConfig& config,
                                       kernels::DType dtype, Shard shard);
 
@@ -47,14 +45,12 @@ class Weights {
   }
 
   kernels::DType dtype() const { return dtype_; }
-  // Identifies what the model computes, in hexadecimal digits: SHA-256 over the configuration that
-  // enters the mathematics and every tensor's name, type, shape and content. How the tensors are
-  // spread over files makes no difference.
+  // Identifies what the model computes, as LoadWeights says.
   const std::string& digest() const { return digest_; }
   int64_t bytes() const;
 
  private:
-  friend class WeightsLoader;
+  friend class PackedSink;
 
   kernels::DType dtype_ = kernels::DType::kF32;
   std::vector<LayerWeights> layers_;
