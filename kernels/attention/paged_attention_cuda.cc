@@ -7,8 +7,16 @@
 
 namespace chorus::kernels {
 
+absl::Status CheckCudaHeadDim(int32_t head_dim) {
+  // The library compiles for 80 and 96, and is wrong.
+  if (head_dim == 64 || head_dim == 128 || head_dim == 256) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("PagedAttention: head_dim is ", head_dim, ", want 64, 128 or 256"));
+}
+
 absl::Status PagedAttentionCuda(const DeviceAttentionArgs& args, DeviceStream* stream) {
   CHORUS_RETURN_IF_ERROR(CheckDeviceAttention(args));
+  CHORUS_RETURN_IF_ERROR(CheckCudaHeadDim(args.pool.head_dim));
   const bool bf16 = args.pool.dtype == DType::kBf16;
   const auto launch =
       args.pool.head_dim == 64    ? (bf16 ? LaunchFlashBf16Head64 : LaunchFlashF16Head64)

@@ -14,6 +14,9 @@
 
 namespace chorus::kernels {
 
+// InvalidArgument unless the kernels have heads of this size.
+absl::Status CheckCudaHeadDim(int32_t head_dim);
+
 // InvalidArgument as CheckDeviceAttention says; Internal with CUDA's or FlashInfer's word for what
 // they refuse. REQUIRES: `stream` is of a CudaDevice, the last one that the calling thread called.
 absl::Status PagedAttentionCuda(const DeviceAttentionArgs& args, DeviceStream* stream);

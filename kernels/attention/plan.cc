@@ -45,8 +45,9 @@ absl::Status CheckLimits(const AttentionLimits& limits) {
     return Refuse(absl::StrCat("heads is ", limits.heads, ", want a multiple of the ",
                                limits.kv_heads, " KV heads"));
   }
-  if (limits.head_dim != 64 && limits.head_dim != 128 && limits.head_dim != 256) {
-    return Refuse(absl::StrCat("head_dim is ", limits.head_dim, ", want 64, 128 or 256"));
+  if (limits.head_dim < 8 || limits.head_dim > 256 || limits.head_dim % 8 != 0) {
+    return Refuse(
+        absl::StrCat("head_dim is ", limits.head_dim, ", want a multiple of 8, up to 256"));
   }
   return absl::OkStatus();
 }

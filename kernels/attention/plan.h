@@ -30,7 +30,7 @@ struct AttentionLimits {
   Kind kind = Kind::kDecode;  // kDecode: a sequence has at most one row
   int32_t heads = 0;          // query heads of this rank, a multiple of kv_heads
   int32_t kv_heads = 0;
-  int32_t head_dim = 0;  // 64, 128 or 256
+  int32_t head_dim = 0;  // a multiple of 8, up to 256; a backend may have fewer sizes
   int32_t multiprocessors = 0;
   int32_t max_sequences = 0;
   int32_t max_rows = 0;  // of the launch, padding included
@@ -90,7 +90,7 @@ struct AttentionStep {
 
 class AttentionPlanner {
  public:
-  // InvalidArgument when a limit makes no sense, or the kernels have no such head size.
+  // InvalidArgument when a limit makes no sense.
   static absl::StatusOr<AttentionPlanner> Create(const AttentionLimits& limits);
 
   const AttentionLayout& layout() const { return layout_; }

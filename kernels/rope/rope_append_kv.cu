@@ -80,6 +80,7 @@ CHORUS_DEVICE void StoreHead(Arch& arch, const RopeAppendKvParams& params, int32
     StoreFloats(arch, T{}, values.high, q, at + half);
     return;
   }
+  if (page < 0) return;
   // [K | V][kv_heads][kPageTokens][head_dim]: K and V heads follow one another as they do here.
   const int64_t head_bytes = int64_t{kPageTokens} * params.head_dim * sizeof(T);
   const int64_t cell_bytes = 2 * params.kv_heads * head_bytes;

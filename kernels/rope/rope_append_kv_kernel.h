@@ -21,7 +21,8 @@ struct RopeAppendKvParams {
   float norm_eps;
   const float* cos_sin;      // [rows, head_dim], from RopeTable
   const int32_t* positions;  // [rows]
-  const int32_t* row_pages;  // [rows] the page that holds each row's position
+  const int32_t* row_pages;  // [rows] the page that holds each row's position; below 0: padding,
+                             // whose K and V go nowhere
   void* q;                   // [rows, heads · head_dim] T, overwritten
   std::byte* pool;           // PoolView::base; token t goes to t % kPageTokens of its page
   int64_t num_ids;

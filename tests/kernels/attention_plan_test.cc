@@ -320,8 +320,8 @@ TEST(AttentionPlanTest, RefusesWhatDoesNotFit) {
     change(limits);
     return std::string(AttentionPlanner::Create(limits).status().message());
   };
-  EXPECT_EQ(create([](auto& l) { l.head_dim = 96; }),
-            "AttentionPlan: head_dim is 96, want 64, 128 or 256");
+  EXPECT_EQ(create([](auto& l) { l.head_dim = 84; }),
+            "AttentionPlan: head_dim is 84, want a multiple of 8, up to 256");
   EXPECT_EQ(create([](auto& l) { l.heads = 12; }),
             "AttentionPlan: heads is 12, want a multiple of the 8 KV heads");
   EXPECT_EQ(create([](auto& l) { l.max_rows = 0; }),

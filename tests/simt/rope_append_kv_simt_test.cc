@@ -19,6 +19,7 @@ constexpr float kEps = 1e-6f;
 struct RopeCase {
   OpTypes types = kOpTypes[0];
   std::vector<int32_t> positions = {0, 17, 999};
+  int padding = 0;  // of these rows, the last ones; needs a slab before this one
   int heads = 4;
   int kv_heads = 2;
   int head_dim = 64;
@@ -57,7 +58,7 @@ class RopeRun {
     pool_.base = space_.data();
     // Ids from both ends; two rows may share a page if their positions differ.
     for (int row = 0; row < rows_; ++row) {
-      const int64_t id = row % 2 == 0 ? c.num_ids - 1 - row : row;
+      const int64_t id = IsPadding(row) ? -1 : row % 2 == 0 ? c.num_ids - 1 - row : row;
       pages_.push_back(static_cast<int32_t>(id));
       std::memset(Cell(row), 0xff, static_cast<size_t>(pool_.cell_bytes()));
     }
@@ -106,6 +107,8 @@ class RopeRun {
   const TestTensor& q() const { return q_; }
 
  private:
+  bool IsPadding(int row) const { return row >= rows_ - c_.padding; }
+  // Of a padding row: what a page below 0 would be.
   std::byte* Cell(int row) const {
     return pool_.CellAddress(pool_.CellOf(c_.slab, pages_[static_cast<size_t>(row)]));
   }
@@ -139,7 +142,7 @@ class RopeRun {
   }
 
   std::string WrongRow(int row) const {
-    const int kv_end = c_.heads + 2 * c_.kv_heads;
+    const int kv_end = IsPadding(row) ? c_.heads : c_.heads + 2 * c_.kv_heads;
     const int first_v = c_.heads + c_.kv_heads;
     for (int head = 0; head < kv_end; ++head) {
       for (int d = 0; d < c_.head_dim; ++d) {
@@ -172,7 +175,7 @@ class RopeRun {
     for (int64_t i = 0; i < pool_.cell_elements(); ++i) {
       written += std::isnan(LoadElement(c_.types.t, Cell(row), i)) ? 0 : 1;
     }
-    const int64_t want = int64_t{2} * c_.kv_heads * c_.head_dim;
+    const int64_t want = IsPadding(row) ? 0 : int64_t{2} * c_.kv_heads * c_.head_dim;
     return written == want ? "" : absl::StrCat("page of row ", row, " has ", written, " elements");
   }
 
@@ -218,6 +221,12 @@ TEST_P(RopeAppendKvSimtTest, EveryHeadSizeWithEveryInput) {
                                          << ", inputs " << inputs << ", " << Name(options);
       ++seed;
     }
+  }
+}
+
+TEST_P(RopeAppendKvSimtTest, PaddingKeepsNoKeysAndValues) {
+  for (const int padding : {1, 3}) {
+    EXPECT_EQ(RunRope({.types = GetParam(), .padding = padding, .has_delta = true}, {}), "");
   }
 }
 

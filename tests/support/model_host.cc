@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/adapters/adapter_loader.h"
+#include "engine/model/cpu_runner.h"
 #include "kernels/status_macros.h"
 
 namespace chorus::test {
@@ -14,22 +15,54 @@ using engine::PageLease;
 using engine::StepPlan;
 using kernels::kPageTokens;
 
+namespace {
+
+class CpuBackend : public HostBackend {
+ public:
+  explicit CpuBackend(std::unique_ptr<engine::CpuRunner> runner) : runner_(std::move(runner)) {}
+
+  engine::Runner& runner() override { return *runner_; }
+  absl::StatusOr<std::vector<float>> RunForLogits(const StepPlan& plan,
+                                                  std::span<const int32_t> rows) override {
+    return runner_->RunForLogits(plan, rows);
+  }
+  absl::Status TakeCells(std::span<const int32_t>) override { return absl::OkStatus(); }
+
+ private:
+  const std::unique_ptr<engine::CpuRunner> runner_;
+};
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Open(const std::string& model_dir,
                                                            const HostOptions& options) {
+  return Open(model_dir, options,
+              [&](const engine::ModelConfig& config,
+                  const kernels::PoolView& pool) -> absl::StatusOr<std::unique_ptr<HostBackend>> {
+                CHORUS_ASSIGN_OR_RETURN(
+                    engine::Weights weights,
+                    engine::Weights::Load(model_dir, config, options.dtype, engine::Shard{}));
+                CHORUS_ASSIGN_OR_RETURN(
+                    std::unique_ptr<engine::CpuRunner> runner,
+                    engine::CpuRunner::Create(config, std::move(weights), pool,
+                                              {.num_workers = options.num_workers}));
+                return std::make_unique<CpuBackend>(std::move(runner));
+              });
+}
+
+absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Open(const std::string& model_dir,
+                                                           const HostOptions& options,
+                                                           const MakeBackend& make) {
   CHORUS_ASSIGN_OR_RETURN(engine::ModelConfig config, engine::ModelConfig::Load(model_dir));
-  CHORUS_ASSIGN_OR_RETURN(engine::Weights weights,
-                          engine::Weights::Load(model_dir, config, options.dtype, engine::Shard{}));
   std::unique_ptr<ModelHost> host(new ModelHost(std::move(config), options));
-  CHORUS_ASSIGN_OR_RETURN(
-      host->runner_,
-      engine::CpuRunner::Create(host->config_, std::move(weights), host->memory_.view(),
-                                {.num_workers = options.num_workers}));
+  CHORUS_ASSIGN_OR_RETURN(host->backend_, make(host->config_, host->memory_.view()));
   return host;
 }
 
 ModelHost::ModelHost(engine::ModelConfig config, const HostOptions& options)
     : config_(std::move(config)),
-      memory_(options.dtype, config_.kv_heads, config_.head_dim, options.num_pages, config_.layers),
+      memory_(options.dtype, config_.kv_heads, config_.head_dim, options.num_pages, config_.layers,
+              options.b_tiles),
       pages_(memory_.view()) {}
 
 absl::StatusOr<int32_t> ModelHost::Load(const engine::AdapterRef& adapter) {
@@ -47,34 +80,42 @@ absl::StatusOr<int32_t> ModelHost::Load(const engine::AdapterRef& adapter) {
     loader.Start({.ticket = 1, .adapter = adapter, .cells = slot->cells});
     CHORUS_RETURN_IF_ERROR(answer.get_future().get());
   }
+  CHORUS_RETURN_IF_ERROR(backend_->TakeCells(slot->cells));
   adapter_pages_.push_back(std::move(lease));
   slot_changes_.push_back({num_slots_, std::move(slot)});
   return num_slots_++;
 }
 
-absl::StatusOr<std::vector<ModelHost::Logits>> ModelHost::Step(std::span<const StepPart> parts) {
+absl::StatusOr<ModelHost::Planned> ModelHost::Plan(std::span<const StepPart> parts) {
   std::vector<size_t> order(parts.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return parts[a].sequence->slot < parts[b].sequence->slot;
   });
-  StepPlan plan;
+  Planned planned;
+  StepPlan& plan = planned.plan;
   plan.epoch = ++epoch_;
   plan.slot_changes = std::exchange(slot_changes_, {});
   plan.sequence_rows_begin.push_back(0);
   plan.page_begin.push_back(0);
-  std::vector<int32_t> first_rows(parts.size());
+  planned.first_rows.resize(parts.size());
   for (const size_t i : order) {
-    CHORUS_ASSIGN_OR_RETURN(first_rows[i], AddPart(parts[i], &plan));
+    CHORUS_ASSIGN_OR_RETURN(planned.first_rows[i], AddPart(parts[i], &plan));
   }
+  return planned;
+}
 
-  std::vector<int32_t> rows(static_cast<size_t>(plan.num_rows()));
+absl::StatusOr<std::vector<ModelHost::Logits>> ModelHost::Step(std::span<const StepPart> parts) {
+  CHORUS_ASSIGN_OR_RETURN(const Planned planned, Plan(parts));
+  std::vector<int32_t> rows(static_cast<size_t>(planned.plan.num_rows()));
   std::iota(rows.begin(), rows.end(), 0);
-  CHORUS_ASSIGN_OR_RETURN(const std::vector<float> logits, runner_->RunForLogits(plan, rows));
+  CHORUS_ASSIGN_OR_RETURN(const std::vector<float> logits,
+                          backend_->RunForLogits(planned.plan, rows));
   std::vector<Logits> result(parts.size());
   for (size_t i = 0; i < parts.size(); ++i) {
     for (size_t r = 0; r < parts[i].tokens.size(); ++r) {
-      const auto row = static_cast<std::ptrdiff_t>(first_rows[i]) + static_cast<std::ptrdiff_t>(r);
+      const auto row =
+          static_cast<std::ptrdiff_t>(planned.first_rows[i]) + static_cast<std::ptrdiff_t>(r);
       const auto begin = logits.begin() + row * config_.vocabulary;
       result[i].emplace_back(begin, begin + config_.vocabulary);
     }

@@ -1,10 +1,11 @@
-// ModelHost: a model directory with its runner and its pool, for tests that decide themselves what
-// runs in which step. Pages come from a PagePool, adapters by PEFT reader, image and AdapterLoader,
-// as in the server; only the scheduler is missing. One thread.
+// ModelHost: a model with its runner and its pool, for tests that decide themselves what runs in
+// which step. Pages come from a PagePool, adapters by PEFT reader, image and AdapterLoader, as in
+// the server; only the scheduler is missing. One thread.
 #ifndef CHORUS_TESTS_SUPPORT_MODEL_HOST_H_
 #define CHORUS_TESTS_SUPPORT_MODEL_HOST_H_
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <span>
@@ -14,8 +15,8 @@
 #include "absl/status/statusor.h"
 #include "engine/adapters/adapter_version.h"
 #include "engine/memory/page_pool.h"
-#include "engine/model/cpu_runner.h"
 #include "engine/model/model_config.h"
+#include "engine/model/runner.h"
 #include "tests/support/test_pool.h"
 
 namespace chorus::test {
@@ -24,6 +25,7 @@ struct HostOptions {
   kernels::DType dtype = kernels::DType::kF32;
   int num_workers = 1;
   int64_t num_pages = 64;
+  kernels::BTileOrder b_tiles = kernels::BTileOrder::kRankRows;
 };
 
 // Tokens and the pages that hold their K and V.
@@ -39,17 +41,45 @@ struct StepPart {
   std::vector<int32_t> tokens;
 };
 
+// What a host runs on.
+class HostBackend {
+ public:
+  virtual ~HostBackend() = default;
+  virtual engine::Runner& runner() = 0;
+  // The logits of `rows`: [rows, vocabulary].
+  virtual absl::StatusOr<std::vector<float>> RunForLogits(const engine::StepPlan& plan,
+                                                          std::span<const int32_t> rows) = 0;
+  // The loader has filled these cells of the host's pool.
+  virtual absl::Status TakeCells(std::span<const int32_t> cells) = 0;
+};
+
 class ModelHost {
  public:
+  // The pool is the host's memory.
+  using MakeBackend = std::function<absl::StatusOr<std::unique_ptr<HostBackend>>(
+      const engine::ModelConfig& config, const kernels::PoolView& pool)>;
+
+  // On the CPU.
   static absl::StatusOr<std::unique_ptr<ModelHost>> Open(const std::string& model_dir,
                                                          const HostOptions& options);
+  static absl::StatusOr<std::unique_ptr<ModelHost>> Open(const std::string& model_dir,
+                                                         const HostOptions& options,
+                                                         const MakeBackend& make);
 
   const engine::ModelConfig& config() const { return config_; }
   const kernels::PoolView& pool_view() const { return memory_.view(); }
-  engine::CpuRunner& runner() { return *runner_; }
+  HostBackend& backend() { return *backend_; }
 
   // Leases pages, loads the adapter into them and gives it the next slot, from the next step on.
   absl::StatusOr<int32_t> Load(const engine::AdapterRef& adapter);
+
+  // A step over all parts, in any order of adapters, whose rows are not sampled yet; with the first
+  // row of each part. The plan has to run.
+  struct Planned {
+    engine::StepPlan plan;
+    std::vector<int32_t> first_rows;
+  };
+  absl::StatusOr<Planned> Plan(std::span<const StepPart> parts);
 
   // One step over all parts, in any order of adapters. The logits of every row that ran, part by
   // part: result[part][row] is [vocabulary].
@@ -72,7 +102,7 @@ class ModelHost {
   std::vector<engine::SlotChange> slot_changes_;
   int32_t num_slots_ = 0;
   uint64_t epoch_ = 0;
-  std::unique_ptr<engine::CpuRunner> runner_;
+  std::unique_ptr<HostBackend> backend_;
 };
 
 }  // namespace chorus::test

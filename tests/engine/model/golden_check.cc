@@ -28,14 +28,14 @@ size_t Differences(const std::vector<float>& a, const std::vector<float>& b) {
 
 }  // namespace
 
-GoldenCheck::GoldenCheck(const Golden& golden, const std::string& model_dir,
-                         const HostOptions& options, const GoldenTolerance& tolerance)
-    : golden_(golden), dtype_(options.dtype), tolerance_(tolerance) {
-  auto host = ModelHost::Open(model_dir, options);
+GoldenCheck::GoldenCheck(const Golden& golden, absl::StatusOr<std::unique_ptr<ModelHost>> host,
+                         const GoldenTolerance& tolerance)
+    : golden_(golden), tolerance_(tolerance) {
   if (!host.ok()) {
     ADD_FAILURE() << host.status();
     return;
   }
+  dtype_ = (*host)->pool_view().dtype;
   for (const std::string& name : golden.adapters()) {
     const Golden::AdapterFiles files = golden.MakeAdapter(name);
     const auto adapter = MemoryAdapter::Make("tenant", name, files.config, files.tensors,
@@ -51,7 +51,6 @@ GoldenCheck::GoldenCheck(const Golden& golden, const std::string& model_dir,
 }
 
 void GoldenCheck::ExpectEachAlone() {
-  size_t generated = 0;
   for (const GoldenCase& one : golden_.cases()) {
     SCOPED_TRACE(one.adapter.empty() ? "base" : one.adapter);
     HostSequence sequence;
@@ -68,11 +67,49 @@ void GoldenCheck::ExpectEachAlone() {
     ASSERT_EQ(logits.size(), one.tokens.size());
     ExpectPositions(one, logits);
     ExpectGreedy(one, logits);
-    generated += one.tokens.size() - one.prompt_tokens;
     alone_.push_back(std::move(logits));
   }
+  ExpectGreedyShare();
+}
+
+void GoldenCheck::ExpectAllTogether() {
+  const std::vector<GoldenCase>& cases = golden_.cases();
+  std::vector<HostSequence> sequences(cases.size());
+  std::vector<ModelHost::Logits> logits(cases.size());
+  for (size_t i = 0; i < cases.size(); ++i) sequences[i].slot = slots_.at(cases[i].adapter);
+  while (true) {
+    std::vector<StepPart> parts;
+    std::vector<size_t> which;
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const auto begin = static_cast<std::ptrdiff_t>(logits[i].size());
+      const size_t end = begin == 0 ? cases[i].prompt_tokens : logits[i].size() + 1;
+      if (end > cases[i].tokens.size()) continue;
+      parts.push_back({&sequences[i],
+                       {cases[i].tokens.begin() + begin,
+                        cases[i].tokens.begin() + static_cast<std::ptrdiff_t>(end)}});
+      which.push_back(i);
+    }
+    if (parts.empty()) break;
+    auto rows = host_->Step(parts);
+    ASSERT_TRUE(rows.ok()) << rows.status();
+    for (size_t p = 0; p < parts.size(); ++p) {
+      std::move((*rows)[p].begin(), (*rows)[p].end(), std::back_inserter(logits[which[p]]));
+    }
+  }
+  for (size_t i = 0; i < cases.size(); ++i) {
+    SCOPED_TRACE(cases[i].adapter.empty() ? "base" : cases[i].adapter);
+    ExpectPositions(cases[i], logits[i]);
+    ExpectGreedy(cases[i], logits[i]);
+  }
+  ExpectGreedyShare();
+}
+
+void GoldenCheck::ExpectGreedyShare() {
+  size_t generated = 0;
+  for (const GoldenCase& one : golden_.cases()) generated += one.tokens.size() - one.prompt_tokens;
   const double share = static_cast<double>(greedy_compared_) / static_cast<double>(generated);
   EXPECT_GE(share, tolerance_.greedy_share) << "margins too small to say anything of the order";
+  greedy_compared_ = 0;
 }
 
 void GoldenCheck::ExpectPositions(const GoldenCase& one, const ModelHost::Logits& logits) {

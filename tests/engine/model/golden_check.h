@@ -25,14 +25,17 @@ struct GoldenTolerance {
 
 class GoldenCheck {
  public:
-  // Loads the model and every adapter of the golden. Fails the test when that does not work.
-  GoldenCheck(const Golden& golden, const std::string& model_dir, const HostOptions& options,
+  // Loads every adapter of the golden into the model's host. Fails the test when that, or opening
+  // the host, did not work.
+  GoldenCheck(const Golden& golden, absl::StatusOr<std::unique_ptr<ModelHost>> host,
               const GoldenTolerance& tolerance);
 
   bool ok() const { return host_ != nullptr; }
 
   // Every case alone: the prompt in one step, then token by token.
   void ExpectEachAlone();
+  // All cases in one batch: the prompts in one step, then token by token.
+  void ExpectAllTogether();
   // All cases in one batch, the prompts in pieces that differ: bit for bit what each gave alone.
   // REQUIRES: ExpectEachAlone came first.
   void ExpectMixedBatchEqual();
@@ -40,9 +43,10 @@ class GoldenCheck {
  private:
   void ExpectPositions(const GoldenCase& one, const ModelHost::Logits& logits);
   void ExpectGreedy(const GoldenCase& one, const ModelHost::Logits& logits);
+  void ExpectGreedyShare();
 
   const Golden& golden_;
-  const kernels::DType dtype_;
+  kernels::DType dtype_ = kernels::DType::kF32;
   const GoldenTolerance tolerance_;
   std::unique_ptr<ModelHost> host_;
   std::map<std::string, int32_t> slots_ = {{"", -1}};

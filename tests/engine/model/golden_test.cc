@@ -32,8 +32,9 @@ TEST_P(GoldenTest, EachAloneAsTransformersAndAllTogetherAsAlone) {
   const Golden golden(name);
   const TempDir dir;
   golden.WriteModel(dir.path());
-  GoldenCheck check(golden, dir.path(), {.dtype = dtype, .num_workers = 2, .num_pages = 256},
-                    ToleranceOf(dtype));
+  GoldenCheck check(
+      golden, ModelHost::Open(dir.path(), {.dtype = dtype, .num_workers = 2, .num_pages = 256}),
+      ToleranceOf(dtype));
   ASSERT_TRUE(check.ok());
   check.ExpectEachAlone();
   check.ExpectMixedBatchEqual();

@@ -57,8 +57,9 @@ TEST_P(SmolLm2GoldenTest, EachAloneAsTransformersAndAllTogetherAsAlone) {
   const Golden golden("smollm2");
   ASSERT_EQ(Sha256OfFile(dir + "/model.safetensors"), golden.model_sha256())
       << "another model than the one that the golden was made with";
-  GoldenCheck check(golden, dir, {.dtype = GetParam(), .num_workers = 2, .num_pages = 1024},
-                    ToleranceOf(GetParam()));
+  GoldenCheck check(
+      golden, ModelHost::Open(dir, {.dtype = GetParam(), .num_workers = 2, .num_pages = 1024}),
+      ToleranceOf(GetParam()));
   ASSERT_TRUE(check.ok());
   check.ExpectEachAlone();
   check.ExpectMixedBatchEqual();

@@ -1,0 +1,193 @@
+#include "engine/model/device_lora.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/checked.h"
+#include "kernels/lora/expand_kernel.h"
+#include "kernels/status_macros.h"
+
+namespace chorus::engine {
+namespace {
+
+using kernels::DType;
+using kernels::LoraModule;
+using kernels::LoraSiteShape;
+
+constexpr int32_t kFewRows = 64;
+constexpr int32_t kFewRowsPlanes = 16;
+constexpr int32_t kManyRowsPlanes = 4;
+
+LoraSiteShape MakeSite(const ModelConfig& config, std::initializer_list<LoraModule> modules) {
+  LoraSiteShape site;
+  int32_t column = 0;
+  for (const LoraModule module : modules) {
+    const ModelConfig::LinearShape shape = config.linear(module);
+    site.inputs = static_cast<int32_t>(shape.inputs);
+    site.modules[site.num_modules] = module;
+    site.y_column[site.num_modules] = column;
+    site.y_width[site.num_modules] = static_cast<int32_t>(shape.outputs);
+    column += site.y_width[site.num_modules++];
+  }
+  return site;
+}
+
+int32_t Width(const LoraSiteShape& site) {
+  const int last = site.num_modules - 1;
+  return site.y_column[last] + site.y_width[last];
+}
+
+// Most items of a piece at a site, in either direction, at any rank up to `max_rank`.
+int32_t MostItems(const LoraSiteShape& site, int32_t max_rank) {
+  int32_t shrink = 0;
+  int32_t expand = 0;
+  for (int m = 0; m < site.num_modules; ++m) {
+    int32_t most_shrink = 0;
+    int32_t most_expand = 0;
+    for (int32_t rank = 1; rank <= max_rank; ++rank) {
+      most_shrink = std::max(most_shrink, kernels::ShrinkItems(site.inputs, rank, kFewRowsPlanes));
+      most_expand = std::max(most_expand, kernels::ExpandItems(site.y_width[m], rank));
+    }
+    shrink += most_shrink;
+    expand += most_expand;
+  }
+  return std::max(shrink, expand);
+}
+
+}  // namespace
+
+int32_t DeviceLora::MaxPlanes(int32_t rows) {
+  return rows <= kFewRows ? kFewRowsPlanes : kManyRowsPlanes;
+}
+
+absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const ModelConfig& config,
+                                              const kernels::PoolView& pool,
+                                              const kernels::LoraDeviceTable& table,
+                                              const DeviceLoraLimits& limits) {
+  if (limits.max_segments > kernels::kMaxPlanSegments || limits.max_rank > kernels::kMaxLoraRank) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "runner: expected at most ", kernels::kMaxPlanSegments, " segments of rank ",
+        kernels::kMaxLoraRank, ", got ", limits.max_segments, " of ", limits.max_rank));
+  }
+  DeviceLora lora;
+  lora.limits_ = limits;
+  lora.table_ = table;
+  lora.cells_ = {reinterpret_cast<const unsigned char*>(pool.base), pool.num_ids, pool.num_slabs,
+                 static_cast<int32_t>(kernels::TilesPerCell(pool))};
+  lora.sites_[0] = MakeSite(config, {kernels::kQ, kernels::kK, kernels::kV});
+  lora.sites_[1] = MakeSite(config, {kernels::kO});
+  lora.sites_[2] = MakeSite(config, {kernels::kGate, kernels::kUp});
+  lora.sites_[3] = MakeSite(config, {kernels::kDown});
+  lora.ChooseKernels(pool.dtype, device->info().compute_capability);
+  lora.lists_.layers = config.layers;
+  CHORUS_RETURN_IF_ERROR(lora.Allocate(device));
+  CHORUS_RETURN_IF_ERROR(lora.Prepare(device));
+  return lora;
+}
+
+void DeviceLora::ChooseKernels(DType dtype, int32_t compute_capability) {
+  const bool bf16 = dtype == DType::kBf16;
+  if (compute_capability >= 90) {
+    shrink_ = bf16 ? &kernels::kLoraShrinkBf16 : &kernels::kLoraShrinkF16;
+    expand_ = bf16 ? &kernels::kLoraExpandBf16F32 : &kernels::kLoraExpandF16F32;
+  } else {
+    shrink_ = bf16 ? &kernels::kLoraShrinkLanesBf16 : &kernels::kLoraShrinkLanesF16;
+    expand_ = bf16 ? &kernels::kLoraExpandLanesBf16F32 : &kernels::kLoraExpandLanesF16F32;
+  }
+}
+
+absl::Status DeviceLora::Allocate(kernels::Device* device) {
+  blocks_ = device->info().multiprocessors * std::min(shrink_->min_blocks, expand_->min_blocks);
+  int32_t items = 0;
+  int32_t width = 0;
+  for (const LoraSiteShape& site : sites_) {
+    items = std::max(items, MostItems(site, limits_.max_rank));
+    width = std::max(width, Width(site));
+    planes_stride_ =
+        std::max(planes_stride_,
+                 site.num_modules * kernels::RankBlocks(limits_.max_rank) * kernels::kTileRanks);
+  }
+  // A segment more is a piece more.
+  const int32_t pieces = kernels::Pieces(limits_.max_rows) + limits_.max_segments;
+  lists_.capacity = pieces * items;
+  const int64_t list_bytes =
+      lists_.num_lists() * lists_.capacity * static_cast<int64_t>(sizeof(kernels::LoraItem));
+  CHORUS_ASSIGN_OR_RETURN(lists_memory_, device->Allocate(list_bytes + lists_.num_lists() * 4));
+  lists_.items = lists_memory_.As<kernels::LoraItem>();
+  lists_.counts = reinterpret_cast<int32_t*>(lists_memory_.data() + list_bytes);
+  const int64_t plane_rows =
+      std::max(int64_t{limits_.max_rows} * kManyRowsPlanes, int64_t{kFewRows} * kFewRowsPlanes);
+  CHORUS_ASSIGN_OR_RETURN(planes_memory_, device->Allocate(plane_rows * planes_stride_ * 4));
+  CHORUS_ASSIGN_OR_RETURN(delta_memory_, device->Allocate(int64_t{limits_.max_rows} * width * 4));
+  return absl::OkStatus();
+}
+
+absl::Status DeviceLora::Prepare(kernels::Device* device) const {
+  CHORUS_RETURN_IF_ERROR(device->Prepare(kernels::kLoraPlan, kernels::kLoraPlanShared));
+  CHORUS_RETURN_IF_ERROR(device->Prepare(*shrink_, kernels::kLoraShrinkShared));
+  return device->Prepare(*expand_, kernels::kLoraExpandShared);
+}
+
+absl::Status DeviceLora::Plan(const kernels::LoraSegment* segments, const int32_t* num_segments,
+                              int32_t rows, kernels::DeviceStream* stream) const {
+  kernels::LoraPlanParams params;
+  params.table = table_;
+  params.segments = segments;
+  params.num_segments = num_segments;
+  params.max_segments = limits_.max_segments;
+  params.max_planes = MaxPlanes(rows);
+  std::copy(std::begin(sites_), std::end(sites_), params.sites);
+  params.pool_ids = cells_.num_ids;
+  params.tiles_per_cell = cells_.tiles_per_cell;
+  params.lists = lists_;
+  return stream->Launch(kernels::kLoraPlan, static_cast<int32_t>(lists_.num_lists()),
+                        kernels::kLoraPlanShared, params);
+}
+
+kernels::LoraWork DeviceLora::Work(DeviceSite site, int32_t layer, bool expand) const {
+  const int64_t list = lists_.ListOf(layer, static_cast<int32_t>(site), expand);
+  return {.table = table_,
+          .pool = cells_,
+          .items = lists_.items + list * lists_.capacity,
+          .count = lists_.counts + list,
+          .capacity = lists_.capacity};
+}
+
+absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int32_t rows,
+                             kernels::DeviceStream* stream) const {
+  const LoraSiteShape& shape = sites_[static_cast<size_t>(site)];
+  const kernels::LoraPlanes planes = {.data = planes_memory_.As<float>(),
+                                      .max_planes = MaxPlanes(rows),
+                                      .rows = rows,
+                                      .stride = planes_stride_};
+  CHORUS_RETURN_IF_ERROR(
+      stream->Launch(*shrink_, blocks_, kernels::kLoraShrinkShared,
+                     kernels::LoraShrinkParams{.x = x,
+                                               .x_stride = shape.inputs,
+                                               .inputs = shape.inputs,
+                                               .work = Work(site, layer, /*expand=*/false),
+                                               .planes = planes}));
+  kernels::LoraExpandParams expand;
+  expand.inputs = shape.inputs;
+  expand.max_planes = planes.max_planes;
+  std::copy(std::begin(shape.y_column), std::end(shape.y_column), expand.y_column);
+  std::copy(std::begin(shape.y_width), std::end(shape.y_width), expand.y_width);
+  expand.work = Work(site, layer, /*expand=*/true);
+  expand.planes = planes;
+  expand.delta = delta_memory_.data();
+  expand.delta_stride = Width(shape);
+  return stream->Launch(*expand_, blocks_, kernels::kLoraExpandShared, expand);
+}
+
+kernels::LoraDelta DeviceLora::Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,
+                                     int32_t rows) const {
+  return {.data = delta_memory_.As<float>(),
+          .rows = rows,
+          .stride = Width(sites_[static_cast<size_t>(site)]),
+          .row_slots = row_slots,
+          .table = table_,
+          .layer = layer};
+}
+
+}  // namespace chorus::engine

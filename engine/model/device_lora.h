@@ -1,0 +1,71 @@
+// DeviceLora: a step's LoRA on a device: the plan of all layers and sites, then at each site a
+// shrink and an expand, which leave a delta for the kernel that reads next. Owns the workspaces.
+// Enqueues only; one thread and one stream at a time.
+#ifndef CHORUS_ENGINE_MODEL_DEVICE_LORA_H_
+#define CHORUS_ENGINE_MODEL_DEVICE_LORA_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "engine/model/model_config.h"
+#include "kernels/device/device.h"
+#include "kernels/device/pool_view.h"
+#include "kernels/lora/lora_plan_kernel.h"
+#include "kernels/lora/shrink_kernel.h"
+
+namespace chorus::engine {
+
+enum class DeviceSite : uint8_t { kQkv, kO, kGateUp, kDown };  // as LoraLists counts them
+
+struct DeviceLoraLimits {
+  int32_t max_rows = 0;  // padding included
+  int32_t max_segments = 0;
+  int32_t max_rank = 0;  // of a module
+};
+
+class DeviceLora {
+ public:
+  // InvalidArgument when a limit is beyond the kernels'; ResourceExhausted when memory is short.
+  static absl::StatusOr<DeviceLora> Create(kernels::Device* device, const ModelConfig& config,
+                                           const kernels::PoolView& pool,
+                                           const kernels::LoraDeviceTable& table,
+                                           const DeviceLoraLimits& limits);
+
+  // Once a step of `rows` rows, before Run. Pointers are the device's: [max_segments] and [1].
+  absl::Status Plan(const kernels::LoraSegment* segments, const int32_t* num_segments, int32_t rows,
+                    kernels::DeviceStream* stream) const;
+
+  // Leaves a site's delta over x [rows, the site's inputs], until the next call.
+  absl::Status Run(DeviceSite site, int32_t layer, const void* x, int32_t rows,
+                   kernels::DeviceStream* stream) const;
+  // What Run leaves, for the kernel that reads it. `row_slots` [rows] are the device's.
+  kernels::LoraDelta Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,
+                           int32_t rows) const;
+
+  int64_t workspace_bytes() const {
+    return lists_memory_.bytes() + planes_memory_.bytes() + delta_memory_.bytes();
+  }
+
+ private:
+  void ChooseKernels(kernels::DType dtype, int32_t compute_capability);
+  absl::Status Allocate(kernels::Device* device);
+  absl::Status Prepare(kernels::Device* device) const;
+  // Partial sums of xA: many where rows are few, so that the machine is filled.
+  static int32_t MaxPlanes(int32_t rows);
+  kernels::LoraWork Work(DeviceSite site, int32_t layer, bool expand) const;
+
+  DeviceLoraLimits limits_;
+  kernels::LoraDeviceTable table_;
+  kernels::PoolCells cells_;
+  kernels::LoraSiteShape sites_[kernels::kNumLoraSites];
+  kernels::LoraLists lists_;
+  int32_t planes_stride_ = 0;
+  int32_t blocks_ = 0;  // of a shrink, and of an expand
+  const kernels::Kernel* shrink_ = nullptr;
+  const kernels::Kernel* expand_ = nullptr;
+  kernels::DeviceBuffer lists_memory_, planes_memory_, delta_memory_;
+};
+
+}  // namespace chorus::engine
+
+#endif  // CHORUS_ENGINE_MODEL_DEVICE_LORA_H_

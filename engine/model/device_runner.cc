@@ -1,0 +1,328 @@
+#include "engine/model/device_runner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/copy/copy_pages_kernel.h"
+#include "kernels/linear/row_buckets.h"
+#include "kernels/status_macros.h"
+
+namespace chorus::engine {
+namespace {
+
+using kernels::DType;
+using kernels::PoolView;
+
+std::string Geometry(int32_t slabs, int32_t kv_heads, int32_t head_dim, DType type,
+                     kernels::BTileOrder b_tiles) {
+  return absl::StrCat(
+      slabs, " slabs of ", kv_heads, " x ", head_dim, " ", std::string(kernels::Name(type)),
+      b_tiles == kernels::BTileOrder::kFragments ? " with" : " without", " fragments");
+}
+
+absl::Status CheckOption(const char* name, int64_t got, int64_t least, int64_t most) {
+  if (got >= least && got <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("runner: ", name, ": expected ", least, " to ", most, ", got ", got));
+}
+
+absl::Status CheckOptions(const ModelConfig& config, const DeviceRunnerOptions& options) {
+  CHORUS_RETURN_IF_ERROR(CheckOption("max_rows", options.max_rows, 1, 1 << 16));
+  CHORUS_RETURN_IF_ERROR(
+      CheckOption("max_segments", options.max_segments, 1, kernels::kMaxPlanSegments));
+  CHORUS_RETURN_IF_ERROR(CheckOption("max_page_copies", options.max_page_copies, 1, 1 << 16));
+  CHORUS_RETURN_IF_ERROR(CheckOption("max_page_ids", options.max_page_ids, 1, 1 << 26));
+  CHORUS_RETURN_IF_ERROR(CheckOption("max_penalties", options.max_penalties, 1, 1 << 26));
+  CHORUS_RETURN_IF_ERROR(CheckOption("max_biases", options.max_biases, 1, 1 << 26));
+  CHORUS_RETURN_IF_ERROR(CheckOption("max_slots", options.max_slots, 1, 1 << 24));
+  CHORUS_RETURN_IF_ERROR(CheckOption("max_adapter_pages", options.max_adapter_pages, 1, 1 << 20));
+  CHORUS_RETURN_IF_ERROR(
+      CheckOption("max_lora_rank", options.max_lora_rank, 1, kernels::kMaxLoraRank));
+  return CheckOption("valid_vocabulary", options.valid_vocabulary, 0, config.vocabulary);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DeviceRunner>> DeviceRunner::Create(
+    kernels::Device* device, kernels::LibraryOps* ops, const ModelConfig& config,
+    DeviceWeights weights, const PoolView& pool, const DeviceRunnerOptions& options) {
+  constexpr auto kFragments = kernels::BTileOrder::kFragments;
+  if (pool.dtype != weights.dtype() || pool.num_slabs != config.layers ||
+      pool.kv_heads != config.kv_heads || pool.head_dim != config.head_dim ||
+      pool.b_tiles != kFragments) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "pool: expected ",
+        Geometry(config.layers, config.kv_heads, config.head_dim, weights.dtype(), kFragments),
+        ", got ",
+        Geometry(pool.num_slabs, pool.kv_heads, pool.head_dim, pool.dtype, pool.b_tiles)));
+  }
+  CHORUS_RETURN_IF_ERROR(CheckOptions(config, options));
+  std::unique_ptr<DeviceRunner> runner(
+      new DeviceRunner(device, ops, config, std::move(weights), pool, options));
+  CHORUS_RETURN_IF_ERROR(runner->Start());
+  return runner;
+}
+
+DeviceRunner::DeviceRunner(kernels::Device* device, kernels::LibraryOps* ops,
+                           const ModelConfig& config, DeviceWeights weights, const PoolView& pool,
+                           const DeviceRunnerOptions& options)
+    : device_(*device),
+      ops_(*ops),
+      config_(config),
+      weights_(std::move(weights)),
+      pool_(pool),
+      options_(options) {
+  if (options_.valid_vocabulary == 0) options_.valid_vocabulary = config_.vocabulary;
+}
+
+DeviceRunner::~DeviceRunner() {
+  // What could be said of an error was said by the call that met it first.
+  if (stream_ != nullptr) stream_->Synchronize().IgnoreError();
+}
+
+absl::Status DeviceRunner::Start() {
+  CHORUS_ASSIGN_OR_RETURN(stream_, device_.NewStream(kernels::Device::Priority::kNormal));
+  CHORUS_ASSIGN_OR_RETURN(done_, device_.NewEvent());
+  const int32_t max_rows = kernels::PrefillRowBucket(options_.max_rows);
+  CHORUS_ASSIGN_OR_RETURN(attention_, AttentionPlans::Create(&device_, config_, max_rows));
+  limits_ = {.max_rows = max_rows,
+             .max_segments = options_.max_segments,
+             .max_page_copies = options_.max_page_copies,
+             .max_samples = max_rows,
+             .max_sample_launches = DeviceSampler::MaxLaunches(max_rows, max_rows),
+             .plan_bytes = attention_.plan_bytes(),
+             .max_page_ids = options_.max_page_ids,
+             .max_penalties = options_.max_penalties,
+             .max_biases = options_.max_biases};
+  block_ = StepBlock::Make(limits_);
+  CHORUS_ASSIGN_OR_RETURN(device_block_, device_.Allocate(block_.bytes));
+  for (Turn& turn : turns_) {
+    CHORUS_ASSIGN_OR_RETURN(turn.pinned, device_.AllocatePinned(block_.bytes));
+    CHORUS_ASSIGN_OR_RETURN(turn.read, device_.NewEvent());
+  }
+  CHORUS_ASSIGN_OR_RETURN(slots_, DeviceSlots::Create(&device_, config_.layers, pool_.num_ids,
+                                                      {.max_slots = options_.max_slots,
+                                                       .max_pages = options_.max_adapter_pages,
+                                                       .max_rank = options_.max_lora_rank},
+                                                      stream_.get()));
+  CHORUS_RETURN_IF_ERROR(device_.Prepare(kernels::kCopyPages, 0));
+  CHORUS_ASSIGN_OR_RETURN(decoder_,
+                          DeviceDecoder::Create({.device = &device_,
+                                                 .ops = &ops_,
+                                                 .config = &config_,
+                                                 .weights = &weights_,
+                                                 .attention = &attention_,
+                                                 .block = &block_,
+                                                 .pool = pool_,
+                                                 .slots = slots_.table(),
+                                                 .limits = {.max_rows = max_rows,
+                                                            .max_segments = options_.max_segments,
+                                                            .max_rank = options_.max_lora_rank}},
+                                                stream_.get()));
+  CHORUS_ASSIGN_OR_RETURN(
+      sampler_,
+      DeviceSampler::Create(&device_, decoder_->logits(), DeviceDecoder::kMaxLogitRows,
+                            decoder_->logits_stride(), options_.valid_vocabulary, limits_));
+  CHORUS_ASSIGN_OR_RETURN(pinned_logits_,
+                          device_.AllocatePinned(int64_t{DeviceDecoder::kMaxLogitRows} *
+                                                 decoder_->logits_stride() * 4));
+  CHORUS_RETURN_IF_ERROR(stream_->Synchronize());
+  device_.Seal();
+  return absl::OkStatus();
+}
+
+int64_t DeviceRunner::workspace_bytes() const {
+  return decoder_->workspace_bytes() + attention_.workspace_bytes() + slots_.bytes() +
+         sampler_.bytes() + device_block_.bytes();
+}
+
+absl::StatusOr<StepResult> DeviceRunner::Run(const StepPlan& plan) {
+  CHORUS_RETURN_IF_ERROR(CheckPlan(plan));
+  CHORUS_ASSIGN_OR_RETURN(std::byte* const pinned, NextBlock());
+  CHORUS_RETURN_IF_ERROR(WriteBlock(plan, {}, pinned));
+  plan_kept_.clear();
+  for (const PlannedSample& sample : plan.samples) plan_kept_.push_back(sample.row);
+  Keep(plan_kept_);
+  sample_kept_.clear();
+  for (const int32_t row : plan_kept_) sample_kept_.push_back(KeptIndex(row));
+  CHORUS_RETURN_IF_ERROR(
+      sampler_.Plan(plan, sample_kept_, static_cast<int32_t>(kept_rows_.size()), block_, pinned));
+  CHORUS_RETURN_IF_ERROR(Forward(plan, pinned));
+  for (const SampleTurn& turn : sampler_.turns()) {
+    CHORUS_RETURN_IF_ERROR(decoder_->Logits(step_, turn.first_row, turn.num_rows, stream_.get()));
+    CHORUS_RETURN_IF_ERROR(sampler_.Launch(turn, block_, device_block_.data(), stream_.get()));
+  }
+  CHORUS_RETURN_IF_ERROR(sampler_.Fetch(stream_.get()));
+  CHORUS_RETURN_IF_ERROR(stream_->Record(done_.get()));
+  CHORUS_RETURN_IF_ERROR(done_->Wait());
+  return sampler_.Read();
+}
+
+absl::StatusOr<std::vector<float>> DeviceRunner::RunForLogits(const StepPlan& plan,
+                                                              std::span<const int32_t> rows,
+                                                              const StepShape& least) {
+  CHORUS_RETURN_IF_ERROR(CheckPlan(plan));
+  CHORUS_ASSIGN_OR_RETURN(std::byte* const pinned, NextBlock());
+  CHORUS_RETURN_IF_ERROR(WriteBlock(plan, least, pinned));
+  Keep(rows);
+  CHORUS_RETURN_IF_ERROR(sampler_.Plan({}, {}, 0, block_, pinned));
+  CHORUS_RETURN_IF_ERROR(Forward(plan, pinned));
+  const auto kept = static_cast<int32_t>(kept_rows_.size());
+  const auto vocabulary = static_cast<size_t>(config_.vocabulary);
+  std::vector<float> result(rows.size() * vocabulary);
+  for (int32_t first = 0; first < kept; first += DeviceDecoder::kMaxLogitRows) {
+    const int32_t count = std::min(kept - first, DeviceDecoder::kMaxLogitRows);
+    CHORUS_RETURN_IF_ERROR(decoder_->Logits(step_, first, count, stream_.get()));
+    CHORUS_RETURN_IF_ERROR(stream_->CopyToHost(pinned_logits_.data(), decoder_->logits(),
+                                               int64_t{count} * decoder_->logits_stride() * 4));
+    CHORUS_RETURN_IF_ERROR(stream_->Synchronize());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const int64_t row = KeptIndex(rows[i]) - first;
+      if (row < 0 || row >= count) continue;
+      std::copy_n(pinned_logits_.As<float>() + row * decoder_->logits_stride(), vocabulary,
+                  result.begin() + static_cast<std::ptrdiff_t>(i * vocabulary));
+    }
+  }
+  CHORUS_RETURN_IF_ERROR(stream_->Synchronize());
+  return result;
+}
+
+// What DeviceBatch does not look at, and a kernel would follow out of its memory.
+absl::Status DeviceRunner::CheckPlan(const StepPlan& plan) const {
+  const auto check = [](const char* what, int64_t got, int64_t end) {
+    if (got >= 0 && got < end) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("step plan: ", what, ": expected 0 to ", end - 1, ", got ", got));
+  };
+  CHORUS_RETURN_IF_ERROR(check("rows", plan.num_rows(), options_.max_rows + 1));
+  for (const int32_t token : plan.tokens) {
+    CHORUS_RETURN_IF_ERROR(check("token", token, config_.vocabulary));
+  }
+  for (const std::vector<int32_t>* pages : {&plan.row_pages, &plan.page_ids}) {
+    for (const int32_t page : *pages) CHORUS_RETURN_IF_ERROR(check("page", page, pool_.num_ids));
+  }
+  for (const PlannedSample& sample : plan.samples) {
+    CHORUS_RETURN_IF_ERROR(check("sampled row", sample.row, plan.num_rows()));
+  }
+  for (const kernels::LoraSegment& segment : plan.segments) {
+    CHORUS_RETURN_IF_ERROR(check("slot", segment.slot, options_.max_slots));
+  }
+  for (const SlotChange& change : plan.slot_changes) CHORUS_RETURN_IF_ERROR(slots_.Check(change));
+  CHORUS_RETURN_IF_ERROR(check("page copies", static_cast<int64_t>(plan.page_copies.size()),
+                               options_.max_page_copies + 1));
+  for (const kernels::PageCopy& copy : plan.page_copies) {
+    CHORUS_RETURN_IF_ERROR(check("copied page", copy.from, pool_.num_ids));
+    CHORUS_RETURN_IF_ERROR(check("copied page", copy.to, pool_.num_ids));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::byte*> DeviceRunner::NextBlock() {
+  next_turn_ = (next_turn_ + 1) % turns_.size();
+  CHORUS_RETURN_IF_ERROR(turns_[next_turn_].read->Wait());
+  return turns_[next_turn_].pinned.data();
+}
+
+absl::Status DeviceRunner::WriteBlock(const StepPlan& plan, const StepShape& least,
+                                      std::byte* pinned) {
+  CHORUS_RETURN_IF_ERROR(batch_.Build(plan));
+  const auto room = [](const char* what, size_t got, int32_t most) {
+    if (got <= static_cast<size_t>(most)) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("step plan: ", what, ": expected at most ", most, ", got ", got));
+  };
+  CHORUS_RETURN_IF_ERROR(room("segments", batch_.segments().size(), limits_.max_segments));
+  CHORUS_RETURN_IF_ERROR(room("pages", batch_.page_ids().size(), limits_.max_page_ids));
+  step_ = {.shape = least, .block = device_block_.data(), .num_decodes = batch_.decodes().rows()};
+  if (batch_.num_rows() > 0) {
+    CHORUS_RETURN_IF_ERROR(attention_.Plan(batch_, pinned + block_.decode_plan,
+                                           pinned + block_.chunk_plan, &step_.shape));
+  }
+  WriteRows(plan, pinned);
+  std::copy(batch_.segments().begin(), batch_.segments().end(),
+            StepBlock::Array<kernels::LoraSegment>(pinned, block_.segments));
+  *StepBlock::Array<int32_t>(pinned, block_.num_segments) =
+      static_cast<int32_t>(batch_.segments().size());
+  std::copy(plan.page_copies.begin(), plan.page_copies.end(),
+            StepBlock::Array<kernels::PageCopy>(pinned, block_.page_copies));
+  *StepBlock::Array<int32_t>(pinned, block_.num_page_copies) =
+      static_cast<int32_t>(plan.page_copies.size());
+  std::copy(batch_.page_ids().begin(), batch_.page_ids().end(),
+            StepBlock::Array<int32_t>(pinned, block_.page_ids));
+  return absl::OkStatus();
+}
+
+void DeviceRunner::WriteRows(const StepPlan& plan, std::byte* pinned) const {
+  auto* const tokens = StepBlock::Array<int32_t>(pinned, block_.tokens);
+  auto* const positions = StepBlock::Array<int32_t>(pinned, block_.positions);
+  auto* const row_pages = StepBlock::Array<int32_t>(pinned, block_.row_pages);
+  auto* const row_slots = StepBlock::Array<int32_t>(pinned, block_.row_slots);
+  const int32_t rows = batch_.num_rows();
+  for (int32_t row = 0; row < limits_.max_rows; ++row) {
+    const bool padding = row >= rows;
+    const auto from =
+        padding ? 0 : static_cast<size_t>(batch_.plan_rows()[static_cast<size_t>(row)]);
+    tokens[row] = padding ? 0 : plan.tokens[from];
+    positions[row] = padding ? 0 : plan.positions[from];
+    row_pages[row] = padding ? -1 : plan.row_pages[from];
+    row_slots[row] = padding ? -1 : batch_.row_slots()[static_cast<size_t>(row)];
+  }
+}
+
+void DeviceRunner::Keep(std::span<const int32_t> plan_rows) {
+  kept_rows_.clear();
+  for (const int32_t row : plan_rows) kept_rows_.push_back(batch_.RowOf(row));
+  std::sort(kept_rows_.begin(), kept_rows_.end());
+  kept_rows_.erase(std::unique(kept_rows_.begin(), kept_rows_.end()), kept_rows_.end());
+  auto* const kept = StepBlock::Array<int32_t>(turns_[next_turn_].pinned.data(), block_.kept_rows);
+  std::fill_n(kept, limits_.max_rows, -1);
+  std::copy(kept_rows_.begin(), kept_rows_.end(), kept);
+}
+
+int32_t DeviceRunner::KeptIndex(int32_t plan_row) const {
+  const auto found = std::lower_bound(kept_rows_.begin(), kept_rows_.end(), batch_.RowOf(plan_row));
+  return static_cast<int32_t>(found - kept_rows_.begin());
+}
+
+absl::Status DeviceRunner::Forward(const StepPlan& plan, std::byte* pinned) {
+  for (const SlotChange& change : plan.slot_changes) {
+    CHORUS_RETURN_IF_ERROR(slots_.Apply(change, stream_.get()));
+  }
+  CHORUS_RETURN_IF_ERROR(CopyBlock(pinned));
+  CHORUS_RETURN_IF_ERROR(CopyPages(plan));
+  if (batch_.num_rows() == 0) return absl::OkStatus();
+  return decoder_->Run(step_, stream_.get());
+}
+
+absl::Status DeviceRunner::CopyBlock(std::byte* pinned) {
+  const auto copy = [&](int64_t at, int64_t bytes) {
+    return bytes == 0 ? absl::OkStatus()
+                      : stream_->CopyToDevice(device_block_.data() + at, pinned + at, bytes);
+  };
+  const auto page_ids = static_cast<int64_t>(batch_.page_ids().size());
+  CHORUS_RETURN_IF_ERROR(copy(0, block_.page_ids + page_ids * 4));
+  CHORUS_RETURN_IF_ERROR(
+      copy(block_.penalties,
+           sampler_.num_penalties() * static_cast<int64_t>(sizeof(kernels::SamplePenalty))));
+  CHORUS_RETURN_IF_ERROR(copy(
+      block_.biases, sampler_.num_biases() * static_cast<int64_t>(sizeof(kernels::SampleBias))));
+  return stream_->Record(turns_[next_turn_].read.get());
+}
+
+absl::Status DeviceRunner::CopyPages(const StepPlan& plan) {
+  if (plan.page_copies.empty()) return absl::OkStatus();
+  const int32_t blocks = device_.info().multiprocessors * kernels::kCopyPages.min_blocks;
+  return stream_->Launch(
+      kernels::kCopyPages, blocks, 0,
+      kernels::CopyPagesParams{
+          .pool = pool_.base,
+          .num_ids = pool_.num_ids,
+          .cell_bytes = pool_.cell_bytes(),
+          .copies = StepBlock::Array<kernels::PageCopy>(device_block_.data(), block_.page_copies),
+          .count = StepBlock::Array<int32_t>(device_block_.data(), block_.num_page_copies),
+          .num_slabs = pool_.num_slabs,
+          .capacity = limits_.max_page_copies});
+}
+
+}  // namespace chorus::engine
