@@ -92,7 +92,10 @@ void GrpcServer::SetReady(bool ready) {
 
 void GrpcServer::CutStalled() {
   const absl::Duration limit = absl::Milliseconds(front_->config->stall_limit_ms);
-  const auto sweeps = [](absl::Duration time) { return static_cast<int>(time / kTick); };
+  // Rounded up, so that nobody is cut off early.
+  const auto sweeps = [](absl::Duration time) {
+    return static_cast<int>((time + kTick - absl::Nanoseconds(1)) / kTick);
+  };
   front_->generations->CutStalled(sweeps(limit));
   adapters_.CutStalled(sweeps(std::max(limit, kUploadStall)));
 }
