@@ -137,13 +137,13 @@ absl::Status SimDevice::AddLaunch(int queue, const Kernel& kernel, int32_t block
   auto copied = std::make_shared<const std::vector<std::byte>>(begin, begin + kernel.params_bytes);
   SimNode node{.name = kernel.name, .duration_us = options_.launch_us};
   node.arm = [memory = &memory_, seed = &launch_seed_, kernel = &kernel, blocks, shared_bytes,
-              copied] {
+              copied, toward_zero = options_.toward_zero] {
     return [=](const WorkId& id, const Clock& clock) -> absl::Status {
       const uint32_t drawn = ++*seed;
       const SimtOptions options{.order = static_cast<Order>(drawn % 5),
                                 .seed = drawn,
                                 .chosen_warp = static_cast<int>(drawn / 5 % 32),
-                                .toward_zero = drawn % 2 != 0};
+                                .toward_zero = toward_zero};
       const SimtReport report =
           RunSimt(*kernel, blocks, shared_bytes, copied->data(), memory->kernels(), options);
       if (!report.failure.empty()) {

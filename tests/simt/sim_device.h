@@ -43,6 +43,7 @@ namespace chorus::kernels {
 struct SimOptions {
   SimOrder order = SimOrder::kRandom;
   uint64_t seed = 1;
+  bool toward_zero = false;  // sums of an MMA are cut off, not rounded, as a card may
   DeviceInfo info = {.name = "simulator",
                      .compute_capability = 90,
                      .multiprocessors = 4,

@@ -34,7 +34,7 @@ struct GoldenCase {
   GoldenExpectation f32, bf16;
 
   const GoldenExpectation& expected(kernels::DType dtype) const {
-    return dtype == kernels::DType::kF32 ? f32 : bf16;
+    return dtype == kernels::DType::kBf16 ? bf16 : f32;
   }
 };
 
