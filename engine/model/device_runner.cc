@@ -29,6 +29,7 @@ absl::Status CheckOption(const char* name, int64_t got, int64_t least, int64_t m
 
 absl::Status CheckOptions(const ModelConfig& config, const DeviceRunnerOptions& options) {
   CHORUS_RETURN_IF_ERROR(CheckOption("max_rows", options.max_rows, 1, 1 << 16));
+  CHORUS_RETURN_IF_ERROR(CheckOption("max_graph_rows", options.max_graph_rows, 0, 1 << 16));
   CHORUS_RETURN_IF_ERROR(
       CheckOption("max_segments", options.max_segments, 1, kernels::kMaxPlanSegments));
   CHORUS_RETURN_IF_ERROR(CheckOption("max_page_copies", options.max_page_copies, 1, 1 << 16));
@@ -127,8 +128,25 @@ absl::Status DeviceRunner::Start() {
   CHORUS_ASSIGN_OR_RETURN(pinned_logits_,
                           device_.AllocatePinned(int64_t{DeviceDecoder::kMaxLogitRows} *
                                                  decoder_->logits_stride() * 4));
+  CHORUS_RETURN_IF_ERROR(CaptureGraphs());
   CHORUS_RETURN_IF_ERROR(stream_->Synchronize());
   device_.Seal();
+  return absl::OkStatus();
+}
+
+absl::Status DeviceRunner::CaptureGraphs() {
+  const int32_t most = std::min(options_.max_graph_rows, options_.max_rows);
+  const StepPlan nothing{.sequence_rows_begin = {0}, .page_begin = {0}};
+  for (const int32_t rows : kernels::DecodeRowBuckets(most)) {
+    for (const bool lora : {false, true}) {
+      CHORUS_ASSIGN_OR_RETURN(std::byte* const pinned, NextBlock());
+      CHORUS_RETURN_IF_ERROR(
+          WriteBlock(nothing, {.rows = rows, .decode_rows = rows, .lora = lora}, pinned));
+      Keep({});
+      CHORUS_RETURN_IF_ERROR(CopyBlock(pinned));
+      CHORUS_RETURN_IF_ERROR(graphs_.Capture(step_, decoder_.get(), stream_.get()));
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -235,7 +253,7 @@ absl::Status DeviceRunner::WriteBlock(const StepPlan& plan, const StepShape& lea
   CHORUS_RETURN_IF_ERROR(room("segments", batch_.segments().size(), limits_.max_segments));
   CHORUS_RETURN_IF_ERROR(room("pages", batch_.page_ids().size(), limits_.max_page_ids));
   step_ = {.shape = least, .block = device_block_.data(), .num_decodes = batch_.decodes().rows()};
-  if (batch_.num_rows() > 0) {
+  if (batch_.num_rows() > 0 || least.rows > 0) {
     CHORUS_RETURN_IF_ERROR(attention_.Plan(batch_, pinned + block_.decode_plan,
                                            pinned + block_.chunk_plan, &step_.shape));
   }
@@ -292,6 +310,9 @@ absl::Status DeviceRunner::Forward(const StepPlan& plan, std::byte* pinned) {
   CHORUS_RETURN_IF_ERROR(CopyBlock(pinned));
   CHORUS_RETURN_IF_ERROR(CopyPages(plan));
   if (batch_.num_rows() == 0) return absl::OkStatus();
+  if (kernels::DeviceGraph* const graph = graphs_.Find(step_.shape); graph != nullptr) {
+    return stream_->Replay(graph);
+  }
   return decoder_->Run(step_, stream_.get());
 }
 

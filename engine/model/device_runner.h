@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/model/attention_plans.h"
+#include "engine/model/decode_graphs.h"
 #include "engine/model/device_batch.h"
 #include "engine/model/device_decoder.h"
 #include "engine/model/device_sampler.h"
@@ -30,8 +31,9 @@
 namespace chorus::engine {
 
 struct DeviceRunnerOptions {
-  int32_t max_rows = 512;      // of one step
-  int32_t max_segments = 128;  // of one step: adapters, twice where they decode and prefill
+  int32_t max_rows = 512;        // of one step
+  int32_t max_graph_rows = 256;  // steps of decodes up to here are captured at start; 0: none
+  int32_t max_segments = 128;    // of one step: adapters, twice where they decode and prefill
   int32_t max_page_copies = 64;
   int32_t max_page_ids = 1 << 16;   // of all sequences of a step
   int32_t max_penalties = 1 << 18;  // distinct ids of all samples of a step
@@ -79,6 +81,8 @@ class DeviceRunner : public Runner {
                const DeviceRunnerOptions& options);
 
   absl::Status Start();
+  // Captures the steps of decodes, over a batch of nothing but padding.
+  absl::Status CaptureGraphs();
   absl::Status CheckPlan(const StepPlan& plan) const;
   // The pinned block that is written next.
   absl::StatusOr<std::byte*> NextBlock();
@@ -105,6 +109,7 @@ class DeviceRunner : public Runner {
   DeviceSlots slots_;
   DeviceSampler sampler_;
   std::unique_ptr<DeviceDecoder> decoder_;
+  DecodeGraphs graphs_;
   std::unique_ptr<kernels::DeviceStream> stream_;
   std::unique_ptr<kernels::DeviceEvent> done_;
   kernels::DeviceBuffer device_block_;

@@ -21,6 +21,8 @@ struct LawParam {
 
 class DeviceLawTest : public testing::TestWithParam<LawParam> {};
 
+constexpr int kMixedSteps = 3;
+
 // Requests of one mix, and what each adds in each step (none: it waits or has ended).
 struct Mix {
   std::vector<int32_t> slots;
@@ -32,15 +34,16 @@ Mix RandomMix(std::mt19937& random, const ModelHost& host) {
   const auto between = [&](int least, int most) {
     return std::uniform_int_distribution<int>(least, most)(random);
   };
-  for (int step = 0; step < 4; ++step) {
+  for (int step = 0; step < kMixedSteps + 4; ++step) {
     mix.steps.emplace_back();
     for (size_t r = 0; r < mix.slots.size(); ++r) {
-      // The first one's keys fill several chunks.
-      const int count = step == 0 && r == 0 ? 200
-                        : step == 0         ? between(0, 30)
-                        : between(0, 2) > 0 ? 1
-                                            : between(0, 40);
-      mix.steps.back().push_back(RandomTokens(random, host, step == 3 ? 1 : count));
+      // The first one's keys fill several chunks; the last steps only decode, for some.
+      const int count = step == 0 && r == 0   ? 200
+                        : step == 0           ? between(0, 30)
+                        : step >= kMixedSteps ? between(0, 4) > 0
+                        : between(0, 2) > 0   ? 1
+                                              : between(0, 40);
+      mix.steps.back().push_back(RandomTokens(random, host, count));
     }
   }
   return mix;
@@ -48,7 +51,7 @@ Mix RandomMix(std::mt19937& random, const ModelHost& host) {
 
 TEST_P(DeviceLawTest, AloneInTheSameShapeAsInTheMix) {
   DeviceSubject subject(GetParam().model);
-  const auto host = subject.OnSim(GetParam().sim, GetParam().dtype);
+  const auto host = subject.OnSim(GetParam().sim, GetParam().dtype, 4, {.max_graph_rows = 8});
   SimBackend& backend = SimBackend::Of(*host);
   const uint32_t seed = 20261126;
   std::mt19937 random(seed);
@@ -70,7 +73,7 @@ TEST_P(DeviceLawTest, AloneInTheSameShapeAsInTheMix) {
       expected[r].push_back(step[r].empty() ? ModelHost::Logits{} : *next++);
     }
   }
-  EXPECT_EQ(shapes.back().chunk_rows, 0);
+  EXPECT_EQ(backend.device().counters().graph_replays, 4);
   size_t rows = 0;
   for (size_t r = 0; r < together.size(); ++r) {
     HostSequence alone;
@@ -88,6 +91,37 @@ TEST_P(DeviceLawTest, AloneInTheSameShapeAsInTheMix) {
     }
   }
   EXPECT_GT(rows, 250u);
+}
+
+TEST(DeviceGraphTest, ReplaysGiveWhatLaunchesGive) {
+  DeviceSubject subject("llama_biased");
+  std::vector<std::vector<ModelHost::Logits>> logits[2];
+  for (const bool graphs : {false, true}) {
+    const auto host =
+        subject.OnSim({.seed = 21}, DType::kBf16, 3, {.max_graph_rows = graphs ? 4 : 0});
+    std::mt19937 random(22);
+    std::vector<HostSequence> sequences(4);
+    for (size_t i = 0; i < sequences.size(); ++i) {
+      sequences[i].slot = static_cast<int32_t>(i) - 1;
+    }
+    // The base alone takes the graphs without LoRA.
+    for (const size_t count : {4u, 3u, 1u, 4u, 2u, 1u}) {
+      std::vector<StepPart> parts;
+      for (size_t i = 0; i < count; ++i) {
+        parts.push_back({&sequences[i], RandomTokens(random, *host, 1)});
+      }
+      auto step = host->Step(parts);
+      ASSERT_TRUE(step.ok()) << step.status();
+      logits[graphs].push_back(*std::move(step));
+    }
+    EXPECT_EQ(SimBackend::Of(*host).device().counters().graph_replays, graphs ? 6 : 0);
+  }
+  ASSERT_EQ(logits[0].size(), logits[1].size());
+  for (size_t s = 0; s < logits[0].size(); ++s) {
+    for (size_t i = 0; i < logits[0][s].size(); ++i) {
+      EXPECT_EQ(DifferentBits(logits[0][s][i], logits[1][s][i]), 0u) << "step " << s;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -54,7 +54,8 @@ void AddSamples(std::mt19937& random, const std::vector<kernels::SamplingParams>
 
 TEST(DeviceRunnerTest, DrawsWhatTheCpuDrawsFromTheSameLogits) {
   DeviceSubject subject("llama_minimal");
-  const auto host = subject.OnSim({.seed = 5}, DType::kBf16, 2, {.valid_vocabulary = 90});
+  const auto host =
+      subject.OnSim({.seed = 5}, DType::kBf16, 2, {.max_graph_rows = 0, .valid_vocabulary = 90});
   SimBackend& backend = SimBackend::Of(*host);
   const uint32_t seed = 7;
   std::mt19937 random(seed);
@@ -109,7 +110,8 @@ TEST(DeviceRunnerTest, GreedyTokensAreTheCpuRunnersWhereTheGapAllows) {
   constexpr float kGap = 0.2f;  // two logits off by the goldens' tolerance
   DeviceSubject subject("llama");
   const auto cpu = subject.OnCpu();
-  const auto sim = subject.OnSim({.order = SimOrder::kTimed});
+  const auto sim =
+      subject.OnSim({.order = SimOrder::kTimed}, DType::kBf16, 4, {.max_graph_rows = 8});
   std::mt19937 random(11);
   std::vector<HostSequence> on_cpu(6), on_sim(6);
   std::vector<std::vector<int32_t>> next(6);

@@ -25,10 +25,9 @@ class DeviceSubject {
     golden_.WriteModel(dir_.path());
   }
 
-  std::unique_ptr<ModelHost> OnSim(const kernels::SimOptions& sim,
-                                   kernels::DType dtype = kernels::DType::kBf16,
-                                   size_t adapters = 4,
-                                   const engine::DeviceRunnerOptions& options = {}) {
+  std::unique_ptr<ModelHost> OnSim(
+      const kernels::SimOptions& sim, kernels::DType dtype = kernels::DType::kBf16,
+      size_t adapters = 4, const engine::DeviceRunnerOptions& options = {.max_graph_rows = 0}) {
     return Loaded(SimBackend::Open(dir_.path(), {.dtype = dtype, .num_pages = 512}, sim, options),
                   adapters);
   }
