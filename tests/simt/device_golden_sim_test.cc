@@ -51,10 +51,10 @@ TEST_P(DeviceGoldenTest, AllTogetherAsTransformers) {
   const Golden golden(name);
   const TempDir dir;
   golden.WriteModel(dir.path());
-  GoldenCheck check(
-      golden,
-      SimBackend::Open(dir.path(), {.dtype = dtype, .num_pages = 256}, sim, {.max_graph_rows = 16}),
-      ToleranceOf(dtype));
+  GoldenCheck check(golden,
+                    DeviceBackend::Open(dir.path(), {.dtype = dtype, .num_pages = 256},
+                                        OnSimulator(sim), {.max_graph_rows = 16}),
+                    ToleranceOf(dtype));
   ASSERT_TRUE(check.ok());
   check.ExpectAllTogether();
 }

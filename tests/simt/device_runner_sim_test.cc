@@ -56,7 +56,7 @@ TEST(DeviceRunnerTest, DrawsWhatTheCpuDrawsFromTheSameLogits) {
   DeviceSubject subject("llama_minimal");
   const auto host =
       subject.OnSim({.seed = 5}, DType::kBf16, 2, {.max_graph_rows = 0, .valid_vocabulary = 90});
-  SimBackend& backend = SimBackend::Of(*host);
+  DeviceBackend& backend = DeviceBackend::Of(*host);
   const uint32_t seed = 7;
   std::mt19937 random(seed);
   std::vector<HostSequence> sequences(3);
@@ -167,7 +167,7 @@ class SlotTest : public testing::Test {
 
   absl::StatusOr<std::vector<float>> Run(const StepPlan& plan) {
     const int32_t last[] = {static_cast<int32_t>(plan.num_rows()) - 1};
-    return SimBackend::Of(*host_).RunForLogits(plan, last);
+    return DeviceBackend::Of(*host_).RunForLogits(plan, last);
   }
 
   // The last row's logits of a new sequence, after these changes.

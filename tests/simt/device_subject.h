@@ -28,7 +28,8 @@ class DeviceSubject {
   std::unique_ptr<ModelHost> OnSim(
       const kernels::SimOptions& sim, kernels::DType dtype = kernels::DType::kBf16,
       size_t adapters = 4, const engine::DeviceRunnerOptions& options = {.max_graph_rows = 0}) {
-    return Loaded(SimBackend::Open(dir_.path(), {.dtype = dtype, .num_pages = 512}, sim, options),
+    return Loaded(DeviceBackend::Open(dir_.path(), {.dtype = dtype, .num_pages = 512},
+                                      OnSimulator(sim), options),
                   adapters);
   }
   std::unique_ptr<ModelHost> OnCpu(size_t adapters = 4) {
