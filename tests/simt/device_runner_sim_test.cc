@@ -226,6 +226,28 @@ TEST_F(SlotTest, ACopiedPageAndASharedOneGoOnAsTheirOriginal) {
   EXPECT_EQ(DifferentBits(*forked, (*logits)[0][0]), 0u);
 }
 
+TEST_F(SlotTest, AnAdapterMayJoinInTheMiddleOfAPrompt) {
+  DeviceBackend::Of(*host_).set_least_shape({.rows = 64, .chunk_rows = 64, .lora = true});
+  std::mt19937 random(17);
+  const std::vector<int32_t> tokens = RandomTokens(random, *host_, 20);
+  HostSequence in_two;
+  const StepPart first[] = {{&in_two, {tokens.begin(), tokens.begin() + 9}}};
+  ASSERT_TRUE(host_->Step(first).ok());
+  in_two.slot = 0;
+  const StepPart second[] = {{&in_two, {tokens.begin() + 9, tokens.end()}}};
+  const auto want = host_->Step(second);
+  ASSERT_TRUE(want.ok()) << want.status();
+
+  HostSequence in_one;
+  const StepPart all[] = {{&in_one, tokens}};
+  auto planned = host_->Plan(all);
+  ASSERT_TRUE(planned.ok());
+  planned->plan.segments = {{0, 9, 11}};
+  const auto got = Run(planned->plan);
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(DifferentBits(*got, (*want)[0].back()), 0u);
+}
+
 TEST_F(SlotTest, PlansThatAreNotWellFormedAreRefusedAndHarmNothing) {
   const auto refused = [&](const std::function<void(StepPlan&)>& change) {
     HostSequence sequence;
