@@ -10,8 +10,14 @@
 namespace chorus::engine {
 namespace {
 
+constexpr int32_t kMaxPosition = 1 << 30;
+
 absl::Status Wrong(absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("step plan: ", what));
+}
+
+absl::Status NotOneSequences(int32_t row, const StepPlan& plan) {
+  return Wrong(absl::StrCat("row ", row, " of ", plan.num_rows(), " is not one sequence's"));
 }
 
 // Offsets of a ragged array of `count` elements, from 0 and ascending.
@@ -73,6 +79,9 @@ absl::Status DeviceBatch::CheckShape(const StepPlan& plan) const {
       plan.sequence_rows_begin.size() != plan.page_begin.size()) {
     return Wrong("offsets of sequences do not ascend from 0 to what they divide");
   }
+  for (const int32_t row : plan.sequence_rows) {
+    if (row < 0 || row >= plan.num_rows()) return NotOneSequences(row, plan);
+  }
   return absl::OkStatus();
 }
 
@@ -96,11 +105,9 @@ absl::Status DeviceBatch::AddSequence(const StepPlan& plan, size_t sequence,
   const auto end = plan.sequence_rows.begin() + plan.sequence_rows_begin[sequence + 1];
   int32_t last = -1;
   for (auto row = begin; row != end; ++row) {
-    if (*row < 0 || *row >= plan.num_rows() || rows_[static_cast<size_t>(*row)] >= 0) {
-      return Wrong(absl::StrCat("row ", *row, " of ", plan.num_rows(), " is not one sequence's"));
-    }
+    if (rows_[static_cast<size_t>(*row)] >= 0) return NotOneSequences(*row, plan);
     const int32_t position = plan.positions[static_cast<size_t>(*row)];
-    if (position < 0 || (row != begin && position != last + 1)) {
+    if (position < 0 || position > kMaxPosition || (row != begin && position != last + 1)) {
       return Wrong(absl::StrCat("row ", *row, " is at position ", position, " after ", last));
     }
     last = position;
