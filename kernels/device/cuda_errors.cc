@@ -60,6 +60,24 @@ std::string CudaErrorText(cudaError_t error) {
   return absl::StrCat(cudaGetErrorName(error), ": ", cudaGetErrorString(error));
 }
 
+// What capturing a graph refuses; the device goes on.
+static bool IsCaptureError(cudaError_t error) {
+  switch (error) {
+    case cudaErrorStreamCaptureUnsupported:
+    case cudaErrorStreamCaptureInvalidated:
+    case cudaErrorStreamCaptureMerge:
+    case cudaErrorStreamCaptureUnmatched:
+    case cudaErrorStreamCaptureUnjoined:
+    case cudaErrorStreamCaptureIsolation:
+    case cudaErrorStreamCaptureImplicit:
+    case cudaErrorCapturedEvent:
+    case cudaErrorStreamCaptureWrongThread:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool IsStickyCudaError(cudaError_t error) {
   switch (error) {
     case cudaErrorInvalidValue:
@@ -75,18 +93,9 @@ bool IsStickyCudaError(cudaError_t error) {
     case cudaErrorNotReady:
     case cudaErrorLaunchOutOfResources:
     case cudaErrorNotSupported:
-    case cudaErrorStreamCaptureUnsupported:
-    case cudaErrorStreamCaptureInvalidated:
-    case cudaErrorStreamCaptureMerge:
-    case cudaErrorStreamCaptureUnmatched:
-    case cudaErrorStreamCaptureUnjoined:
-    case cudaErrorStreamCaptureIsolation:
-    case cudaErrorStreamCaptureImplicit:
-    case cudaErrorCapturedEvent:
-    case cudaErrorStreamCaptureWrongThread:
       return false;
     default:
-      return true;
+      return !IsCaptureError(error);
   }
 }
 
@@ -99,18 +108,10 @@ absl::Status CudaErrorStatus(cudaError_t error, absl::string_view op, absl::stri
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorUnsupportedPtxVersion:
     case cudaErrorIllegalState:
-    case cudaErrorStreamCaptureUnsupported:
-    case cudaErrorStreamCaptureInvalidated:
-    case cudaErrorStreamCaptureMerge:
-    case cudaErrorStreamCaptureUnmatched:
-    case cudaErrorStreamCaptureUnjoined:
-    case cudaErrorStreamCaptureIsolation:
-    case cudaErrorStreamCaptureImplicit:
-    case cudaErrorCapturedEvent:
-    case cudaErrorStreamCaptureWrongThread:
       return absl::FailedPreconditionError(message);
     default:
-      return absl::InternalError(message);
+      return IsCaptureError(error) ? absl::FailedPreconditionError(message)
+                                   : absl::InternalError(message);
   }
 }
 
