@@ -62,6 +62,11 @@ absl::StatusOr<std::unique_ptr<DeviceDecoder>> DeviceDecoder::Create(const Devic
   return decoder;
 }
 
+void DeviceDecoder::SetPool(const kernels::PoolView& pool) {
+  model_.pool = pool;
+  lora_.SetPool(pool);
+}
+
 absl::Status DeviceDecoder::Allocate() {
   const int64_t rows = model_.limits.max_rows;
   const int64_t padded_rows = rows + kPaddingRows;

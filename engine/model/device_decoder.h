@@ -35,7 +35,7 @@ struct DeviceModel {
   const DeviceWeights* weights = nullptr;
   const AttentionPlans* attention = nullptr;
   const StepBlock* block = nullptr;
-  kernels::PoolView pool;  // the device's
+  kernels::PoolView pool;  // its geometry; SetPool brings the rest
   kernels::LoraDeviceTable slots;
   DeviceLoraLimits limits;
 };
@@ -55,6 +55,9 @@ class DeviceDecoder {
   static absl::StatusOr<std::unique_ptr<DeviceDecoder>> Create(const DeviceModel& model,
                                                                kernels::DeviceStream* stream);
 
+  // The device's pool, before the first Run: its address goes into what is captured.
+  void SetPool(const kernels::PoolView& pool);
+
   // K and V of all rows into their pages, and the residual up to what the last layer adds.
   absl::Status Run(const DeviceStep& step, kernels::DeviceStream* stream);
 
@@ -67,7 +70,8 @@ class DeviceDecoder {
   float* logits() const { return logits_; }
   int32_t logits_stride() const { return logits_stride_; }
 
-  int64_t workspace_bytes() const { return memory_.bytes() + lora_.workspace_bytes(); }
+  int64_t activation_bytes() const { return memory_.bytes(); }
+  int64_t lora_bytes() const { return lora_.workspace_bytes(); }
 
  private:
   struct Kernels {
@@ -100,7 +104,7 @@ class DeviceDecoder {
     return StepBlock::Array<T>(step.block, at);
   }
 
-  const DeviceModel model_;
+  DeviceModel model_;
   const ModelConfig& config_;
   const DeviceWeights& weights_;
   const Kernels kernels_;

@@ -73,8 +73,6 @@ absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const Mod
   DeviceLora lora;
   lora.limits_ = limits;
   lora.table_ = table;
-  lora.cells_ = {reinterpret_cast<const unsigned char*>(pool.base), pool.num_ids, pool.num_slabs,
-                 static_cast<int32_t>(kernels::TilesPerCell(pool))};
   lora.sites_[0] = MakeSite(config, {kernels::kQ, kernels::kK, kernels::kV});
   lora.sites_[1] = MakeSite(config, {kernels::kO});
   lora.sites_[2] = MakeSite(config, {kernels::kGate, kernels::kUp});
@@ -84,6 +82,11 @@ absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const Mod
   CHORUS_RETURN_IF_ERROR(lora.Allocate(device));
   CHORUS_RETURN_IF_ERROR(lora.Prepare(device));
   return lora;
+}
+
+void DeviceLora::SetPool(const kernels::PoolView& pool) {
+  cells_ = {reinterpret_cast<const unsigned char*>(pool.base), pool.num_ids, pool.num_slabs,
+            static_cast<int32_t>(kernels::TilesPerCell(pool))};
 }
 
 void DeviceLora::ChooseKernels(DType dtype, int32_t compute_capability) {

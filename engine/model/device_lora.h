@@ -25,11 +25,15 @@ struct DeviceLoraLimits {
 
 class DeviceLora {
  public:
-  // InvalidArgument when a limit is beyond the kernels'; ResourceExhausted when memory is short.
+  // `pool` is the pool's geometry. InvalidArgument when a limit is beyond the kernels';
+  // ResourceExhausted when memory is short.
   static absl::StatusOr<DeviceLora> Create(kernels::Device* device, const ModelConfig& config,
                                            const kernels::PoolView& pool,
                                            const kernels::LoraDeviceTable& table,
                                            const DeviceLoraLimits& limits);
+
+  // The pool itself, before the first Plan.
+  void SetPool(const kernels::PoolView& pool);
 
   // Once a step of `rows` rows, before Run. Pointers are the device's: [max_segments] and [1].
   absl::Status Plan(const kernels::LoraSegment* segments, const int32_t* num_segments, int32_t rows,

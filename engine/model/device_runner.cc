@@ -11,14 +11,14 @@
 namespace chorus::engine {
 namespace {
 
-using kernels::DType;
 using kernels::PoolView;
 
-std::string Geometry(int32_t slabs, int32_t kv_heads, int32_t head_dim, DType type,
-                     kernels::BTileOrder b_tiles) {
-  return absl::StrCat(
-      slabs, " slabs of ", kv_heads, " x ", head_dim, " ", std::string(kernels::Name(type)),
-      b_tiles == kernels::BTileOrder::kFragments ? " with" : " without", " fragments");
+PoolView GeometryOf(const ModelConfig& config, kernels::DType dtype) {
+  return {.num_slabs = config.layers,
+          .kv_heads = config.kv_heads,
+          .head_dim = config.head_dim,
+          .dtype = dtype,
+          .b_tiles = kernels::BTileOrder::kFragments};
 }
 
 absl::Status CheckOption(const char* name, int64_t got, int64_t least, int64_t most) {
@@ -47,32 +47,22 @@ absl::Status CheckOptions(const ModelConfig& config, const DeviceRunnerOptions& 
 
 absl::StatusOr<std::unique_ptr<DeviceRunner>> DeviceRunner::Create(
     kernels::Device* device, kernels::LibraryOps* ops, const ModelConfig& config,
-    DeviceWeights weights, const PoolView& pool, const DeviceRunnerOptions& options) {
-  constexpr auto kFragments = kernels::BTileOrder::kFragments;
-  if (pool.dtype != weights.dtype() || pool.num_slabs != config.layers ||
-      pool.kv_heads != config.kv_heads || pool.head_dim != config.head_dim ||
-      pool.b_tiles != kFragments) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "pool: expected ",
-        Geometry(config.layers, config.kv_heads, config.head_dim, weights.dtype(), kFragments),
-        ", got ",
-        Geometry(pool.num_slabs, pool.kv_heads, pool.head_dim, pool.dtype, pool.b_tiles)));
-  }
+    DeviceWeights weights, const DeviceRunnerOptions& options) {
   CHORUS_RETURN_IF_ERROR(CheckOptions(config, options));
   std::unique_ptr<DeviceRunner> runner(
-      new DeviceRunner(device, ops, config, std::move(weights), pool, options));
+      new DeviceRunner(device, ops, config, std::move(weights), options));
   CHORUS_RETURN_IF_ERROR(runner->Start());
   return runner;
 }
 
 DeviceRunner::DeviceRunner(kernels::Device* device, kernels::LibraryOps* ops,
-                           const ModelConfig& config, DeviceWeights weights, const PoolView& pool,
+                           const ModelConfig& config, DeviceWeights weights,
                            const DeviceRunnerOptions& options)
     : device_(*device),
       ops_(*ops),
       config_(config),
       weights_(std::move(weights)),
-      pool_(pool),
+      geometry_(GeometryOf(config_, weights_.dtype())),
       options_(options) {
   if (options_.valid_vocabulary == 0) options_.valid_vocabulary = config_.vocabulary;
 }
@@ -83,6 +73,17 @@ DeviceRunner::~DeviceRunner() {
 }
 
 absl::Status DeviceRunner::Start() {
+  CHORUS_RETURN_IF_ERROR(TakeWorkspaces());
+  CHORUS_RETURN_IF_ERROR(TakePool());
+  CHORUS_ASSIGN_OR_RETURN(const int64_t before, device_.FreeBytes());
+  CHORUS_RETURN_IF_ERROR(CaptureGraphs());
+  CHORUS_RETURN_IF_ERROR(stream_->Synchronize());
+  CHORUS_ASSIGN_OR_RETURN(const int64_t after, device_.FreeBytes());
+  graph_bytes_ = std::max<int64_t>(before - after, 0);  // others may have given memory back
+  return absl::OkStatus();
+}
+
+absl::Status DeviceRunner::TakeWorkspaces() {
   CHORUS_ASSIGN_OR_RETURN(stream_, device_.NewStream(kernels::Device::Priority::kNormal));
   CHORUS_ASSIGN_OR_RETURN(done_, device_.NewEvent());
   const int32_t max_rows = kernels::PrefillRowBucket(options_.max_rows);
@@ -102,7 +103,7 @@ absl::Status DeviceRunner::Start() {
     CHORUS_ASSIGN_OR_RETURN(turn.pinned, device_.AllocatePinned(block_.bytes));
     CHORUS_ASSIGN_OR_RETURN(turn.read, device_.NewEvent());
   }
-  CHORUS_ASSIGN_OR_RETURN(slots_, DeviceSlots::Create(&device_, config_.layers, pool_.num_ids,
+  CHORUS_ASSIGN_OR_RETURN(slots_, DeviceSlots::Create(&device_, config_.layers,
                                                       {.max_slots = options_.max_slots,
                                                        .max_pages = options_.max_adapter_pages,
                                                        .max_rank = options_.max_lora_rank},
@@ -115,7 +116,7 @@ absl::Status DeviceRunner::Start() {
                                                  .weights = &weights_,
                                                  .attention = &attention_,
                                                  .block = &block_,
-                                                 .pool = pool_,
+                                                 .pool = geometry_,
                                                  .slots = slots_.table(),
                                                  .limits = {.max_rows = max_rows,
                                                             .max_segments = options_.max_segments,
@@ -128,9 +129,13 @@ absl::Status DeviceRunner::Start() {
   CHORUS_ASSIGN_OR_RETURN(pinned_logits_,
                           device_.AllocatePinned(int64_t{DeviceDecoder::kMaxLogitRows} *
                                                  decoder_->logits_stride() * 4));
-  CHORUS_RETURN_IF_ERROR(CaptureGraphs());
-  CHORUS_RETURN_IF_ERROR(stream_->Synchronize());
-  device_.Seal();
+  return absl::OkStatus();
+}
+
+absl::Status DeviceRunner::TakePool() {
+  CHORUS_ASSIGN_OR_RETURN(pool_, DevicePool::Allocate(&device_, geometry_, options_.pool));
+  decoder_->SetPool(pool());
+  slots_.SetPool(pool());
   return absl::OkStatus();
 }
 
@@ -150,9 +155,18 @@ absl::Status DeviceRunner::CaptureGraphs() {
   return absl::OkStatus();
 }
 
-int64_t DeviceRunner::workspace_bytes() const {
-  return decoder_->workspace_bytes() + attention_.workspace_bytes() + slots_.bytes() +
-         sampler_.bytes() + device_block_.bytes();
+DeviceMemoryUse DeviceRunner::memory_use() const {
+  DeviceMemoryUse use{
+      .weights = weights_.bytes(),
+      .activations = decoder_->activation_bytes(),
+      .lora = decoder_->lora_bytes(),
+      .attention = attention_.workspace_bytes(),
+      .steps = device_block_.bytes() + slots_.bytes() + sampler_.bytes(),
+      .pool = pool().total_bytes(),
+      .graphs = graph_bytes_,
+      .pinned = slots_.pinned_bytes() + sampler_.pinned_bytes() + pinned_logits_.bytes()};
+  for (const Turn& turn : turns_) use.pinned += turn.pinned.bytes();
+  return use;
 }
 
 absl::StatusOr<StepResult> DeviceRunner::Run(const StepPlan& plan) {
@@ -218,7 +232,7 @@ absl::Status DeviceRunner::CheckPlan(const StepPlan& plan) const {
     CHORUS_RETURN_IF_ERROR(check("token", token, config_.vocabulary));
   }
   for (const std::vector<int32_t>* pages : {&plan.row_pages, &plan.page_ids}) {
-    for (const int32_t page : *pages) CHORUS_RETURN_IF_ERROR(check("page", page, pool_.num_ids));
+    for (const int32_t page : *pages) CHORUS_RETURN_IF_ERROR(check("page", page, pool().num_ids));
   }
   for (const PlannedSample& sample : plan.samples) {
     CHORUS_RETURN_IF_ERROR(check("sampled row", sample.row, plan.num_rows()));
@@ -230,8 +244,8 @@ absl::Status DeviceRunner::CheckPlan(const StepPlan& plan) const {
   CHORUS_RETURN_IF_ERROR(check("page copies", static_cast<int64_t>(plan.page_copies.size()),
                                options_.max_page_copies + 1));
   for (const kernels::PageCopy& copy : plan.page_copies) {
-    CHORUS_RETURN_IF_ERROR(check("copied page", copy.from, pool_.num_ids));
-    CHORUS_RETURN_IF_ERROR(check("copied page", copy.to, pool_.num_ids));
+    CHORUS_RETURN_IF_ERROR(check("copied page", copy.from, pool().num_ids));
+    CHORUS_RETURN_IF_ERROR(check("copied page", copy.to, pool().num_ids));
   }
   return absl::OkStatus();
 }
@@ -337,12 +351,12 @@ absl::Status DeviceRunner::CopyPages(const StepPlan& plan) {
   return stream_->Launch(
       kernels::kCopyPages, blocks, 0,
       kernels::CopyPagesParams{
-          .pool = pool_.base,
-          .num_ids = pool_.num_ids,
-          .cell_bytes = pool_.cell_bytes(),
+          .pool = pool().base,
+          .num_ids = pool().num_ids,
+          .cell_bytes = pool().cell_bytes(),
           .copies = StepBlock::Array<kernels::PageCopy>(device_block_.data(), block_.page_copies),
           .count = StepBlock::Array<int32_t>(device_block_.data(), block_.num_page_copies),
-          .num_slabs = pool_.num_slabs,
+          .num_slabs = pool().num_slabs,
           .capacity = limits_.max_page_copies});
 }
 

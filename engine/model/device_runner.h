@@ -1,5 +1,5 @@
-// DeviceRunner: runs step plans on a device, whichever it is. Owns weights, workspaces, slot table
-// and one stream; device, libraries and the pool's memory must outlive it. Engine thread only.
+// DeviceRunner: runs step plans on a device, whichever it is. Owns weights, workspaces, the pool,
+// the slot table and one stream; device and libraries must outlive it. Engine thread only.
 //
 // A step is one block of metadata in pinned memory, one copy of it, and launches that read it; the
 // blocks take turns, so the next one may be written while a step runs. Rows are padded to a bucket:
@@ -18,6 +18,7 @@
 #include "engine/model/decode_graphs.h"
 #include "engine/model/device_batch.h"
 #include "engine/model/device_decoder.h"
+#include "engine/model/device_pool.h"
 #include "engine/model/device_sampler.h"
 #include "engine/model/device_slots.h"
 #include "engine/model/device_weights.h"
@@ -42,16 +43,32 @@ struct DeviceRunnerOptions {
   int32_t max_adapter_pages = 1024;  // of one adapter
   int32_t max_lora_rank = 64;
   int32_t valid_vocabulary = 0;  // ids at or above it are never drawn; 0: the model's vocabulary
+  DevicePoolSize pool;
+};
+
+// Bytes of the device that a runner has taken, by what for, and of pinned memory.
+struct DeviceMemoryUse {
+  int64_t weights = 0;
+  int64_t activations = 0;
+  int64_t lora = 0;
+  int64_t attention = 0;
+  int64_t steps = 0;  // metadata of a step, sampling, the slot table
+  int64_t pool = 0;
+  int64_t graphs = 0;  // by what was free before and after
+  int64_t pinned = 0;
 };
 
 class DeviceRunner : public Runner {
  public:
-  // `pool` is the device's, its B tiles in fragments. Seals the device: nothing is allocated later.
-  // InvalidArgument when pool, weights, options and device do not fit each other; ResourceExhausted
-  // when memory is short.
-  static absl::StatusOr<std::unique_ptr<DeviceRunner>> Create(
-      kernels::Device* device, kernels::LibraryOps* ops, const ModelConfig& config,
-      DeviceWeights weights, const kernels::PoolView& pool, const DeviceRunnerOptions& options);
+  // Takes workspaces, measures GEMMs, takes the pool of what is left, captures graphs, in this
+  // order: a graph knows the pool's address. Allocates nothing later; whoever has taken all else
+  // seals the device. InvalidArgument when weights, options and device do not fit each other;
+  // ResourceExhausted when memory is short.
+  static absl::StatusOr<std::unique_ptr<DeviceRunner>> Create(kernels::Device* device,
+                                                              kernels::LibraryOps* ops,
+                                                              const ModelConfig& config,
+                                                              DeviceWeights weights,
+                                                              const DeviceRunnerOptions& options);
   // Waits for what runs.
   ~DeviceRunner() override;
 
@@ -68,7 +85,9 @@ class DeviceRunner : public Runner {
 
   // Of the last step.
   const StepShape& last_shape() const { return step_.shape; }
-  int64_t workspace_bytes() const;
+  // The device's, its B tiles in fragments; as long as the runner.
+  const kernels::PoolView& pool() const { return pool_.view(); }
+  DeviceMemoryUse memory_use() const;
 
  private:
   struct Turn {
@@ -77,10 +96,11 @@ class DeviceRunner : public Runner {
   };
 
   DeviceRunner(kernels::Device* device, kernels::LibraryOps* ops, const ModelConfig& config,
-               DeviceWeights weights, const kernels::PoolView& pool,
-               const DeviceRunnerOptions& options);
+               DeviceWeights weights, const DeviceRunnerOptions& options);
 
   absl::Status Start();
+  absl::Status TakeWorkspaces();
+  absl::Status TakePool();
   // Captures the steps of decodes, over a batch of nothing but padding.
   absl::Status CaptureGraphs();
   absl::Status CheckPlan(const StepPlan& plan) const;
@@ -101,7 +121,8 @@ class DeviceRunner : public Runner {
   kernels::LibraryOps& ops_;
   const ModelConfig config_;
   const DeviceWeights weights_;
-  const kernels::PoolView pool_;
+  const kernels::PoolView geometry_;  // of the pool
+  DevicePool pool_;
   DeviceRunnerOptions options_;
   StepLimits limits_;
   StepBlock block_;
@@ -116,6 +137,7 @@ class DeviceRunner : public Runner {
   kernels::DeviceBuffer pinned_logits_;  // of one turn, for RunForLogits
   std::array<Turn, 3> turns_;
   size_t next_turn_ = 0;
+  int64_t graph_bytes_ = 0;
 
   // Reused from step to step.
   DeviceBatch batch_;

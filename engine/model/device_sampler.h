@@ -55,6 +55,7 @@ class DeviceSampler {
   StepResult Read() const;
 
   int64_t bytes() const { return memory_.bytes(); }
+  int64_t pinned_bytes() const { return pinned_.bytes(); }
 
  private:
   struct LaunchSamples {

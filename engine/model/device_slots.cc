@@ -26,11 +26,10 @@ absl::Status Beyond(int32_t slot, absl::string_view what, int64_t got, int64_t m
 }  // namespace
 
 absl::StatusOr<DeviceSlots> DeviceSlots::Create(kernels::Device* device, int32_t layers,
-                                                int64_t pool_ids, const DeviceSlotLimits& limits,
+                                                const DeviceSlotLimits& limits,
                                                 kernels::DeviceStream* stream) {
   DeviceSlots slots;
   slots.limits_ = limits;
-  slots.pool_ids_ = pool_ids;
   slots.table_.max_slots = limits.max_slots;
   slots.table_.layers = layers;
   slots.table_.ids_stride = limits.max_pages;

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "engine/model/step_plan.h"
 #include "kernels/device/device.h"
+#include "kernels/device/pool_view.h"
 #include "kernels/lora/device_lora.h"
 
 namespace chorus::engine {
@@ -22,10 +23,12 @@ struct DeviceSlotLimits {
 
 class DeviceSlots {
  public:
-  // All slots are empty once `stream` has done what this enqueues. `pool_ids` as the pool has them.
+  // All slots are empty once `stream` has done what this enqueues.
   static absl::StatusOr<DeviceSlots> Create(kernels::Device* device, int32_t layers,
-                                            int64_t pool_ids, const DeviceSlotLimits& limits,
+                                            const DeviceSlotLimits& limits,
                                             kernels::DeviceStream* stream);
+  // The pool that adapters lie in, before the first change.
+  void SetPool(const kernels::PoolView& pool) { pool_ids_ = pool.num_ids; }
 
   // InvalidArgument when the slot or what it is to hold is beyond the limits.
   absl::Status Check(const SlotChange& change) const;
@@ -34,6 +37,7 @@ class DeviceSlots {
 
   const kernels::LoraDeviceTable& table() const { return table_; }
   int64_t bytes() const { return memory_.bytes(); }
+  int64_t pinned_bytes() const { return pinned_.bytes(); }
 
  private:
   // A slot as it is copied: entries, then page ids, then their number.

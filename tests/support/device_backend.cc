@@ -24,17 +24,17 @@ absl::StatusOr<std::unique_ptr<ModelHost>> DeviceBackend::Open(
 }
 
 absl::Status DeviceBackend::Start(const std::string& model_dir, const engine::ModelConfig& config,
-                                  const engine::DeviceRunnerOptions& options) {
-  CHORUS_ASSIGN_OR_RETURN(memory_, device().Allocate(host_pool_.total_bytes()));
-  pool_.base = memory_.data();
+                                  engine::DeviceRunnerOptions options) {
   CHORUS_ASSIGN_OR_RETURN(stage_, device().AllocatePinned(host_pool_.cell_bytes()));
   CHORUS_ASSIGN_OR_RETURN(stream_, device().NewStream(kernels::Device::Priority::kNormal));
   CHORUS_ASSIGN_OR_RETURN(
       engine::DeviceWeights weights,
-      engine::DeviceWeights::Load(model_dir, config, pool_.dtype, {}, setup_.device.get()));
+      engine::DeviceWeights::Load(model_dir, config, host_pool_.dtype, {}, setup_.device.get()));
+  options.pool.bytes = host_pool_.total_bytes();
   CHORUS_ASSIGN_OR_RETURN(
       runner_, engine::DeviceRunner::Create(setup_.device.get(), setup_.ops.get(), config,
-                                            std::move(weights), pool_, options));
+                                            std::move(weights), options));
+  device().Seal();
   return absl::OkStatus();
 }
 
@@ -48,8 +48,8 @@ absl::Status DeviceBackend::TakeCells(std::span<const int32_t> cells) {
   for (const int32_t cell : cells) {
     std::memcpy(stage_.data(), host_pool_.CellAddress(cell),
                 static_cast<size_t>(host_pool_.cell_bytes()));
-    CHORUS_RETURN_IF_ERROR(
-        stream_->CopyToDevice(pool_.CellAddress(cell), stage_.data(), host_pool_.cell_bytes()));
+    CHORUS_RETURN_IF_ERROR(stream_->CopyToDevice(runner_->pool().CellAddress(cell), stage_.data(),
+                                                 host_pool_.cell_bytes()));
     CHORUS_RETURN_IF_ERROR(stream_->Synchronize());
   }
   return absl::OkStatus();

@@ -48,15 +48,14 @@ class DeviceBackend : public HostBackend {
 
  private:
   DeviceBackend(DeviceSetup setup, const kernels::PoolView& host_pool)
-      : setup_(std::move(setup)), host_pool_(host_pool), pool_(host_pool) {}
+      : setup_(std::move(setup)), host_pool_(host_pool) {}
 
   absl::Status Start(const std::string& model_dir, const engine::ModelConfig& config,
-                     const engine::DeviceRunnerOptions& options);
+                     engine::DeviceRunnerOptions options);
 
   DeviceSetup setup_;
   const kernels::PoolView host_pool_;
-  kernels::PoolView pool_;  // the device's
-  kernels::DeviceBuffer memory_, stage_;
+  kernels::DeviceBuffer stage_;
   std::unique_ptr<kernels::DeviceStream> stream_;
   std::unique_ptr<engine::DeviceRunner> runner_;
   engine::StepShape least_;
