@@ -86,6 +86,9 @@ absl::Status DeviceRunner::Start() {
 absl::Status DeviceRunner::TakeWorkspaces() {
   CHORUS_ASSIGN_OR_RETURN(stream_, device_.NewStream(kernels::Device::Priority::kNormal));
   CHORUS_ASSIGN_OR_RETURN(done_, device_.NewEvent());
+  if (options_.time_steps) {
+    CHORUS_ASSIGN_OR_RETURN(timer_, device_.NewTimer());
+  }
   const int32_t max_rows = kernels::PrefillRowBucket(options_.max_rows);
   CHORUS_ASSIGN_OR_RETURN(attention_, AttentionPlans::Create(&device_, config_, max_rows));
   limits_ = {.max_rows = max_rows,
@@ -180,15 +183,21 @@ absl::StatusOr<StepResult> DeviceRunner::Run(const StepPlan& plan) {
   for (const int32_t row : plan_kept_) sample_kept_.push_back(KeptIndex(row));
   CHORUS_RETURN_IF_ERROR(
       sampler_.Plan(plan, sample_kept_, static_cast<int32_t>(kept_rows_.size()), block_, pinned));
+  if (timer_ != nullptr) CHORUS_RETURN_IF_ERROR(timer_->Start(stream_.get()));
+  CHORUS_RETURN_IF_ERROR(Enqueue(plan, pinned));
+  if (timer_ != nullptr) CHORUS_RETURN_IF_ERROR(timer_->Stop(stream_.get()));
+  CHORUS_RETURN_IF_ERROR(stream_->Record(done_.get()));
+  CHORUS_RETURN_IF_ERROR(done_->Wait());
+  return sampler_.Read();
+}
+
+absl::Status DeviceRunner::Enqueue(const StepPlan& plan, std::byte* pinned) {
   CHORUS_RETURN_IF_ERROR(Forward(plan, pinned));
   for (const SampleTurn& turn : sampler_.turns()) {
     CHORUS_RETURN_IF_ERROR(decoder_->Logits(step_, turn.first_row, turn.num_rows, stream_.get()));
     CHORUS_RETURN_IF_ERROR(sampler_.Launch(turn, block_, device_block_.data(), stream_.get()));
   }
-  CHORUS_RETURN_IF_ERROR(sampler_.Fetch(stream_.get()));
-  CHORUS_RETURN_IF_ERROR(stream_->Record(done_.get()));
-  CHORUS_RETURN_IF_ERROR(done_->Wait());
-  return sampler_.Read();
+  return sampler_.Fetch(stream_.get());
 }
 
 absl::StatusOr<std::vector<float>> DeviceRunner::RunForLogits(const StepPlan& plan,

@@ -43,6 +43,7 @@ struct DeviceRunnerOptions {
   int32_t max_adapter_pages = 1024;  // of one adapter
   int32_t max_lora_rank = 64;
   int32_t valid_vocabulary = 0;  // ids at or above it are never drawn; 0: the model's vocabulary
+  bool time_steps = false;       // for benches: last_step_us
   DevicePoolSize pool;
 };
 
@@ -88,6 +89,9 @@ class DeviceRunner : public Runner {
   // The device's, its B tiles in fragments; as long as the runner.
   const kernels::PoolView& pool() const { return pool_.view(); }
   DeviceMemoryUse memory_use() const;
+  // The device's time from the first to the last that the last Run enqueued. REQUIRES: time_steps,
+  // and a Run that succeeded.
+  absl::StatusOr<double> last_step_us() const { return timer_->ElapsedUs(); }
 
  private:
   struct Turn {
@@ -109,6 +113,8 @@ class DeviceRunner : public Runner {
   // Orders the plan's rows and writes all but its samples.
   absl::Status WriteBlock(const StepPlan& plan, const StepShape& least, std::byte* pinned);
   void WriteRows(const StepPlan& plan, std::byte* pinned) const;
+  // Enqueues all of a step whose block is written, up to the copy of what was drawn.
+  absl::Status Enqueue(const StepPlan& plan, std::byte* pinned);
   // Enqueues slot changes, the block, page copies and the layers.
   absl::Status Forward(const StepPlan& plan, std::byte* pinned);
   absl::Status CopyBlock(std::byte* pinned);
@@ -133,6 +139,7 @@ class DeviceRunner : public Runner {
   DecodeGraphs graphs_;
   std::unique_ptr<kernels::DeviceStream> stream_;
   std::unique_ptr<kernels::DeviceEvent> done_;
+  std::unique_ptr<kernels::DeviceTimer> timer_;  // null: steps are not timed
   kernels::DeviceBuffer device_block_;
   kernels::DeviceBuffer pinned_logits_;  // of one turn, for RunForLogits
   std::array<Turn, 3> turns_;

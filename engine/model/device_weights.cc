@@ -20,6 +20,11 @@ constexpr int64_t kStageBytes = int64_t{8} << 20;
 // Values that are converted at once; a stage takes many.
 constexpr size_t kPieceValues = size_t{1} << 20;
 
+absl::Status CheckDType(DType dtype) {
+  if (dtype != DType::kF32) return absl::OkStatus();
+  return absl::InvalidArgumentError("weights: expected bf16 or f16 on a device, got f32");
+}
+
 // False when a value overflows.
 template <class T>
 bool Convert(std::span<const float> values, std::byte* to) {
@@ -41,12 +46,7 @@ class DeviceWeightsSink : public WeightsSink {
       : device_(*device), stage_(std::move(stage)), weights_(*weights) {}
 
   absl::Status Add(const WeightPlace& place, int64_t rows, int64_t cols) override {
-    const size_t layers = static_cast<size_t>(place.layer) + 1;
-    if (weights_.offsets_.size() < layers * kNumWeightRoles) {
-      weights_.offsets_.resize(layers * kNumWeightRoles, -1);
-    }
-    weights_.offsets_[Index(place)] = bytes_;
-    bytes_ = kernels::RoundUp(bytes_ + rows * cols * kernels::ByteSize(TypeOf(place)), kAlignment);
+    bytes_ = weights_.Add({place, rows, cols}, bytes_);
     return absl::OkStatus();
   }
 
@@ -57,16 +57,18 @@ class DeviceWeightsSink : public WeightsSink {
 
   absl::Status Set(const WeightPlace& place, int64_t first,
                    std::span<const float> values) override {
-    const int64_t size = kernels::ByteSize(TypeOf(place));
-    std::byte* to = weights_.memory_.data() + weights_.offsets_[Index(place)] + first * size;
+    const DType dtype = weights_.TypeOf(place.role);
+    const int64_t size = kernels::ByteSize(dtype);
+    std::byte* to =
+        weights_.memory_.data() + weights_.offsets_[DeviceWeights::Index(place)] + first * size;
     kernels::MutexLock lock(&mutex_);
     while (!values.empty()) {
       const auto piece = values.first(std::min(values.size(), kPieceValues));
       const int64_t bytes = static_cast<int64_t>(piece.size()) * size;
       CHORUS_ASSIGN_OR_RETURN(std::byte* const room, stage_.Reserve(to, bytes));
-      if (!Write(piece, TypeOf(place), room)) {
+      if (!Write(piece, dtype, room)) {
         return absl::InvalidArgumentError(absl::StrCat("expected values that fit ",
-                                                       std::string(kernels::Name(weights_.dtype_)),
+                                                       std::string(kernels::Name(dtype)),
                                                        ", got one that does not"));
       }
       values = values.subspan(piece.size());
@@ -81,12 +83,6 @@ class DeviceWeightsSink : public WeightsSink {
   }
 
  private:
-  static size_t Index(const WeightPlace& place) {
-    return static_cast<size_t>(place.layer) * kNumWeightRoles + static_cast<size_t>(place.role);
-  }
-  DType TypeOf(const WeightPlace& place) const {
-    return IsMatrix(place.role) ? weights_.dtype_ : DType::kF32;
-  }
   static bool Write(std::span<const float> values, DType dtype, std::byte* to) {
     if (dtype == DType::kBf16) return Convert<kernels::Bf16>(values, to);
     if (dtype == DType::kF16) return Convert<kernels::F16>(values, to);
@@ -104,9 +100,7 @@ class DeviceWeightsSink : public WeightsSink {
 absl::StatusOr<DeviceWeights> DeviceWeights::Load(const std::string& model_dir,
                                                   const ModelConfig& config, DType dtype,
                                                   Shard shard, kernels::Device* device) {
-  if (dtype == DType::kF32) {
-    return absl::InvalidArgumentError("weights: expected bf16 or f16 on a device, got f32");
-  }
+  CHORUS_RETURN_IF_ERROR(CheckDType(dtype));
   DeviceWeights weights;
   weights.dtype_ = dtype;
   CHORUS_ASSIGN_OR_RETURN(UploadStage stage, UploadStage::Create(device, kStageBytes));
@@ -116,6 +110,29 @@ absl::StatusOr<DeviceWeights> DeviceWeights::Load(const std::string& model_dir,
   CHORUS_RETURN_IF_ERROR(digest.status());
   CHORUS_RETURN_IF_ERROR(finished);
   weights.digest_ = *std::move(digest);
+  return weights;
+}
+
+int64_t DeviceWeights::Add(const WeightShape& shape, int64_t bytes) {
+  const size_t layers = static_cast<size_t>(shape.place.layer) + 1;
+  if (offsets_.size() < layers * kNumWeightRoles) offsets_.resize(layers * kNumWeightRoles, -1);
+  offsets_[Index(shape.place)] = bytes;
+  const int64_t own = shape.rows * shape.cols * kernels::ByteSize(TypeOf(shape.place.role));
+  return kernels::RoundUp(bytes + own, kAlignment);
+}
+
+absl::StatusOr<DeviceWeights> DeviceWeights::Make(std::span<const WeightShape> shapes, DType dtype,
+                                                  kernels::Device* device, const Write& write) {
+  CHORUS_RETURN_IF_ERROR(CheckDType(dtype));
+  DeviceWeights weights;
+  weights.dtype_ = dtype;
+  int64_t bytes = 0;
+  for (const WeightShape& shape : shapes) bytes = weights.Add(shape, bytes);
+  CHORUS_ASSIGN_OR_RETURN(weights.memory_, device->Allocate(bytes));
+  for (const WeightShape& shape : shapes) {
+    CHORUS_RETURN_IF_ERROR(write(shape, weights.TypeOf(shape.place.role),
+                                 weights.memory_.data() + weights.offsets_[Index(shape.place)]));
+  }
   return weights;
 }
 

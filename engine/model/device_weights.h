@@ -4,6 +4,8 @@
 #define CHORUS_ENGINE_MODEL_DEVICE_WEIGHTS_H_
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,12 @@
 
 namespace chorus::engine {
 
+struct WeightShape {
+  WeightPlace place;
+  int64_t rows = 0;  // of a vector 1
+  int64_t cols = 0;
+};
+
 class DeviceWeights {
  public:
   // `dtype` is kBf16 or kF16. Errors are those of LoadWeights; InvalidArgument naming the tensor
@@ -23,6 +31,14 @@ class DeviceWeights {
   static absl::StatusOr<DeviceWeights> Load(const std::string& model_dir, const ModelConfig& config,
                                             kernels::DType dtype, Shard shard,
                                             kernels::Device* device);
+
+  // Parameters that no checkpoint has, for benches and tests: `write` leaves the rows · cols
+  // elements of one, of the type that is said, at `to` on the device; its errors are passed on.
+  using Write =
+      std::function<absl::Status(const WeightShape&, kernels::DType dtype, std::byte* to)>;
+  static absl::StatusOr<DeviceWeights> Make(std::span<const WeightShape> shapes,
+                                            kernels::DType dtype, kernels::Device* device,
+                                            const Write& write);
 
   // The device's, 256-byte aligned; null for what the model does not have.
   const void* Matrix(WeightRole role, int32_t layer = 0) const { return At(role, layer); }
@@ -42,9 +58,17 @@ class DeviceWeights {
  private:
   friend class DeviceWeightsSink;
 
+  static size_t Index(const WeightPlace& place) {
+    return static_cast<size_t>(place.layer) * kNumWeightRoles + static_cast<size_t>(place.role);
+  }
+  kernels::DType TypeOf(WeightRole role) const {
+    return IsMatrix(role) ? dtype_ : kernels::DType::kF32;
+  }
+  // Places a parameter behind `bytes` others; returns the bytes of all.
+  int64_t Add(const WeightShape& shape, int64_t bytes);
+
   const void* At(WeightRole role, int32_t layer) const {
-    const int64_t offset =
-        offsets_[static_cast<size_t>(layer) * kNumWeightRoles + static_cast<size_t>(role)];
+    const int64_t offset = offsets_[Index({role, layer})];
     return offset < 0 ? nullptr : memory_.data() + offset;
   }
 

@@ -105,6 +105,36 @@ TEST(DeviceRunnerTest, DrawsWhatTheCpuDrawsFromTheSameLogits) {
   }
 }
 
+TEST(DeviceRunnerTest, TellsHowLongTheDeviceTookForAStepWhateverTheHostDid) {
+  DeviceSubject subject("llama_minimal");
+  constexpr double kLaunchUs = 7;
+  const auto host =
+      subject.OnSim({.order = SimOrder::kTimed, .launch_us = kLaunchUs, .copy_us = 0.5},
+                    DType::kBf16, 0, {.max_graph_rows = 0, .time_steps = true});
+  DeviceBackend& backend = DeviceBackend::Of(*host);
+  auto& sim = static_cast<kernels::SimDevice&>(backend.device());
+  double last_us = 0;
+  for (const double host_us : {0.0, 1e6}) {
+    HostSequence sequence;
+    const StepPart part[] = {{&sequence, {10, 11, 12}}};
+    const auto planned = host->Plan(part);
+    ASSERT_TRUE(planned.ok()) << planned.status();
+    sim.AdvanceHost(host_us);
+    const int64_t before = sim.counters().launches;
+    ASSERT_TRUE(backend.runner().Run(planned->plan).ok());
+    const auto launches = static_cast<double>(sim.counters().launches - before);
+    const auto us = backend.device_runner().last_step_us();
+    ASSERT_TRUE(us.ok()) << us.status();
+    // A product and attention are work of the simulator's own duration.
+    EXPECT_GT(*us, 0.5 * launches * kLaunchUs);
+    EXPECT_LT(*us, 2.0 * launches * kLaunchUs);
+    if (last_us > 0) {
+      EXPECT_NEAR(*us, last_us, 1.0);
+    }
+    last_us = *us;
+  }
+}
+
 TEST(DeviceRunnerTest, GreedyTokensAreTheCpuRunnersWhereTheGapAllows) {
   if (!kernels::RequireCpuBf16("test").ok()) GTEST_SKIP() << "this processor has no AVX-512 BF16";
   constexpr float kGap = 0.2f;  // two logits off by the goldens' tolerance

@@ -110,6 +110,63 @@ INSTANTIATE_TEST_SUITE_P(Sim, DeviceWeightsTest,
                                   std::string(kernels::Name(info.param.dtype));
                          });
 
+// What `write` left: bytes that tell the parameter, the row and the column.
+uint16_t Written(const engine::WeightShape& shape, int64_t element) {
+  return static_cast<uint16_t>(static_cast<int64_t>(shape.place.role) * 1000 +
+                               shape.place.layer * 500 + element);
+}
+
+TEST(DeviceWeightsMadeTest, LieWhereTheirWriterPutThem) {
+  SimDevice device({.order = SimOrder::kLazy});
+  const auto stream = *device.NewStream(SimDevice::Priority::kNormal);
+  const engine::WeightShape shapes[] = {{{WeightRole::kInputNorm, 0}, 1, 5},
+                                        {{WeightRole::kO, 1}, 7, 3},
+                                        {{WeightRole::kLmHead}, 11, 9},
+                                        {{WeightRole::kO, 0}, 7, 3}};
+  std::vector<kernels::DeviceBuffer> pinned;
+  const auto made = DeviceWeights::Make(
+      shapes, DType::kF16, &device,
+      [&](const engine::WeightShape& shape, DType dtype, std::byte* to) {
+        EXPECT_EQ(dtype, shape.place.role == WeightRole::kInputNorm ? DType::kF32 : DType::kF16);
+        const int64_t bytes = shape.rows * shape.cols * kernels::ByteSize(dtype);
+        pinned.push_back(*device.AllocatePinned(bytes));
+        for (int64_t i = 0; i < bytes / 2; ++i) {
+          pinned.back().As<uint16_t>()[i] = Written(shape, i);
+        }
+        return stream->CopyToDevice(to, pinned.back().data(), bytes);
+      });
+  ASSERT_TRUE(made.ok()) << made.status();
+  ASSERT_TRUE(stream->Synchronize().ok());
+  for (const engine::WeightShape& shape : shapes) {
+    const auto& [role, layer] = shape.place;
+    const void* const at = made->Matrix(role, layer);
+    ASSERT_NE(at, nullptr);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(at) % 256, 0u);
+    const int64_t halves = shape.rows * shape.cols * (role == WeightRole::kInputNorm ? 2 : 1);
+    const std::vector<std::byte> got = Download(device, at, halves * 2);
+    for (int64_t i = 0; i < halves; ++i) {
+      EXPECT_EQ(reinterpret_cast<const uint16_t*>(got.data())[i], Written(shape, i)) << i;
+    }
+  }
+  EXPECT_EQ(made->Vector(WeightRole::kInputNorm, 1), nullptr);
+  EXPECT_EQ(made->Matrix(WeightRole::kDown, 0), nullptr);
+  EXPECT_EQ(made->embedding(), made->Matrix(WeightRole::kLmHead));
+  EXPECT_EQ(made->bytes(), 4 * 256);
+  EXPECT_TRUE(device.Finish().ok()) << device.Finish();
+}
+
+TEST(DeviceWeightsMadeTest, AnErrorOfTheWriterIsTheirs) {
+  SimDevice device({});
+  const engine::WeightShape shapes[] = {{{WeightRole::kLmHead}, 4, 8}};
+  const auto refuse = [](const engine::WeightShape&, DType, std::byte*) {
+    return absl::UnavailableError("no");
+  };
+  EXPECT_EQ(DeviceWeights::Make(shapes, DType::kBf16, &device, refuse).status(),
+            absl::UnavailableError("no"));
+  EXPECT_EQ(DeviceWeights::Make(shapes, DType::kF32, &device, refuse).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST(DeviceWeightsRefusalTest, RefusesByNameWhatOverflows) {
   const TempDir dir;
   TinyModel model = TinyModel::Make("LlamaForCausalLM", engine::Json::object());
