@@ -237,9 +237,10 @@ void LoraRig::Load(const LoraCase& c) {
   plan_.pool_ids = pool_.num_ids;
   plan_.tiles_per_cell = kTilesPerCell;
   plan_.lists.layers = kLayers;
-  plan_.lists.capacity = ListCapacity(c);
+  const int32_t capacity = ListCapacity(c);
+  for (int i = 1; i <= LoraLists::kOfLayer; ++i) plan_.lists.item_begin[i] = i * capacity;
   const auto num_lists = static_cast<size_t>(plan_.lists.num_lists());
-  plan_.lists.items = Upload(std::vector<LoraItem>(num_lists * plan_.lists.capacity));
+  plan_.lists.items = Upload(std::vector<LoraItem>(static_cast<size_t>(plan_.lists.num_items())));
   plan_.lists.counts = Upload(std::vector<int32_t>(num_lists));
 }
 
@@ -260,9 +261,9 @@ void LoraRig::Plan() {
 }
 
 LoraWork LoraRig::Work(int layer, int site, bool expand) const {
-  const int64_t list = plan_.lists.ListOf(layer, site, expand);
-  return {plan_.table, pool_, plan_.lists.items + list * plan_.lists.capacity,
-          plan_.lists.counts + list, plan_.lists.capacity};
+  const int32_t list = plan_.lists.ListOf(layer, site, expand);
+  return {plan_.table, pool_, plan_.lists.ItemsOf(list), plan_.lists.counts + list,
+          plan_.lists.Capacity(list)};
 }
 
 int LoraRig::resident_blocks() const {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/checked.h"
 #include "kernels/lora/expand_kernel.h"
+#include "kernels/lora/list_capacity.h"
 #include "kernels/status_macros.h"
 
 namespace chorus::engine {
@@ -38,23 +39,6 @@ int32_t Width(const LoraSiteShape& site) {
   return site.y_column[last] + site.y_width[last];
 }
 
-// Most items of a piece at a site, in either direction, at any rank up to `max_rank`.
-int32_t MostItems(const LoraSiteShape& site, int32_t max_rank) {
-  int32_t shrink = 0;
-  int32_t expand = 0;
-  for (int m = 0; m < site.num_modules; ++m) {
-    int32_t most_shrink = 0;
-    int32_t most_expand = 0;
-    for (int32_t rank = 1; rank <= max_rank; ++rank) {
-      most_shrink = std::max(most_shrink, kernels::ShrinkItems(site.inputs, rank, kFewRowsPlanes));
-      most_expand = std::max(most_expand, kernels::ExpandItems(site.y_width[m], rank));
-    }
-    shrink += most_shrink;
-    expand += most_expand;
-  }
-  return std::max(shrink, expand);
-}
-
 }  // namespace
 
 int32_t DeviceLora::MaxPlanes(int32_t rows) {
@@ -65,11 +49,6 @@ absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const Mod
                                               const kernels::PoolView& pool,
                                               const kernels::LoraDeviceTable& table,
                                               const DeviceLoraLimits& limits) {
-  if (limits.max_segments > kernels::kMaxPlanSegments || limits.max_rank > kernels::kMaxLoraRank) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "runner: expected at most ", kernels::kMaxPlanSegments, " segments of rank ",
-        kernels::kMaxLoraRank, ", got ", limits.max_segments, " of ", limits.max_rank));
-  }
   DeviceLora lora;
   lora.limits_ = limits;
   lora.table_ = table;
@@ -77,6 +56,7 @@ absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const Mod
   lora.sites_[1] = MakeSite(config, {kernels::kO});
   lora.sites_[2] = MakeSite(config, {kernels::kGate, kernels::kUp});
   lora.sites_[3] = MakeSite(config, {kernels::kDown});
+  CHORUS_RETURN_IF_ERROR(lora.CheckLimits());
   lora.ChooseKernels(pool.dtype, device->info().compute_capability);
   lora.lists_.layers = config.layers;
   CHORUS_RETURN_IF_ERROR(lora.Allocate(device));
@@ -87,6 +67,25 @@ absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const Mod
 void DeviceLora::SetPool(const kernels::PoolView& pool) {
   cells_ = {reinterpret_cast<const unsigned char*>(pool.base), pool.num_ids, pool.num_slabs,
             static_cast<int32_t>(kernels::TilesPerCell(pool))};
+}
+
+absl::Status DeviceLora::CheckLimits() const {
+  if (limits_.max_segments > kernels::kMaxPlanSegments ||
+      limits_.max_rank > kernels::kMaxLoraRank) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "runner: expected at most ", kernels::kMaxPlanSegments, " segments of rank ",
+        kernels::kMaxLoraRank, ", got ", limits_.max_segments, " of ", limits_.max_rank));
+  }
+  for (const LoraSiteShape& site : sites_) {
+    const int32_t turns =
+        kernels::PlaneTurns(site.inputs, kernels::RankBlocks(limits_.max_rank), kManyRowsPlanes);
+    if (turns > kernels::kMaxItemTurns) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "runner: LoRA of rank ", limits_.max_rank, " over ", site.inputs,
+          " inputs: expected at most ", kernels::kMaxItemTurns, " turns, got ", turns));
+    }
+  }
+  return absl::OkStatus();
 }
 
 void DeviceLora::ChooseKernels(DType dtype, int32_t compute_capability) {
@@ -102,20 +101,15 @@ void DeviceLora::ChooseKernels(DType dtype, int32_t compute_capability) {
 
 absl::Status DeviceLora::Allocate(kernels::Device* device) {
   blocks_ = device->info().multiprocessors * std::min(shrink_->min_blocks, expand_->min_blocks);
-  int32_t items = 0;
   int32_t width = 0;
   for (const LoraSiteShape& site : sites_) {
-    items = std::max(items, MostItems(site, limits_.max_rank));
     width = std::max(width, Width(site));
     planes_stride_ =
         std::max(planes_stride_,
                  site.num_modules * kernels::RankBlocks(limits_.max_rank) * kernels::kTileRanks);
   }
-  // A segment more is a piece more.
-  const int32_t pieces = kernels::Pieces(limits_.max_rows) + limits_.max_segments;
-  lists_.capacity = pieces * items;
-  const int64_t list_bytes =
-      lists_.num_lists() * lists_.capacity * static_cast<int64_t>(sizeof(kernels::LoraItem));
+  SizeLists();
+  const int64_t list_bytes = lists_.num_items() * static_cast<int64_t>(sizeof(kernels::LoraItem));
   CHORUS_ASSIGN_OR_RETURN(lists_memory_, device->Allocate(list_bytes + lists_.num_lists() * 4));
   lists_.items = lists_memory_.As<kernels::LoraItem>();
   lists_.counts = reinterpret_cast<int32_t*>(lists_memory_.data() + list_bytes);
@@ -124,6 +118,26 @@ absl::Status DeviceLora::Allocate(kernels::Device* device) {
   CHORUS_ASSIGN_OR_RETURN(planes_memory_, device->Allocate(plane_rows * planes_stride_ * 4));
   CHORUS_ASSIGN_OR_RETURN(delta_memory_, device->Allocate(int64_t{limits_.max_rows} * width * 4));
   return absl::OkStatus();
+}
+
+void DeviceLora::SizeLists() {
+  const kernels::LoraStepLimits many = {.max_rows = limits_.max_rows,
+                                        .max_segments = limits_.max_segments,
+                                        .max_rank = limits_.max_rank,
+                                        .max_rank_sum = limits_.max_rank_sum};
+  kernels::LoraStepLimits few = many;
+  few.max_rows = std::min(few.max_rows, kFewRows);
+  int32_t list = 0;
+  for (const LoraSiteShape& site : sites_) {
+    const int32_t of_shrink =
+        std::max(kernels::MaxShrinkItems(site, MaxPlanes(few.max_rows), few),
+                 kernels::MaxShrinkItems(site, MaxPlanes(many.max_rows), many));
+    const int32_t of_expand = kernels::MaxExpandItems(site, many);
+    for (const int32_t capacity : {of_shrink, of_expand}) {
+      lists_.item_begin[list + 1] = lists_.item_begin[list] + capacity;
+      ++list;
+    }
+  }
 }
 
 absl::Status DeviceLora::Prepare(kernels::Device* device) const {
@@ -149,12 +163,12 @@ absl::Status DeviceLora::Plan(const kernels::LoraSegment* segments, const int32_
 }
 
 kernels::LoraWork DeviceLora::Work(DeviceSite site, int32_t layer, bool expand) const {
-  const int64_t list = lists_.ListOf(layer, static_cast<int32_t>(site), expand);
+  const int32_t list = lists_.ListOf(layer, static_cast<int32_t>(site), expand);
   return {.table = table_,
           .pool = cells_,
-          .items = lists_.items + list * lists_.capacity,
+          .items = lists_.ItemsOf(list),
           .count = lists_.counts + list,
-          .capacity = lists_.capacity};
+          .capacity = lists_.Capacity(list)};
 }
 
 absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int32_t rows,

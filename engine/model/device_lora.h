@@ -20,13 +20,14 @@ enum class DeviceSite : uint8_t { kQkv, kO, kGateUp, kDown };  // as LoraLists c
 struct DeviceLoraLimits {
   int32_t max_rows = 0;  // padding included
   int32_t max_segments = 0;
-  int32_t max_rank = 0;  // of a module
+  int32_t max_rank = 0;      // of a module
+  int64_t max_rank_sum = 0;  // over segments, of their adapters' largest ranks
 };
 
 class DeviceLora {
  public:
-  // `pool` is the pool's geometry. InvalidArgument when a limit is beyond the kernels';
-  // ResourceExhausted when memory is short.
+  // `pool` is the pool's geometry. InvalidArgument when a limit or the model is beyond the
+  // kernels'; ResourceExhausted when memory is short.
   static absl::StatusOr<DeviceLora> Create(kernels::Device* device, const ModelConfig& config,
                                            const kernels::PoolView& pool,
                                            const kernels::LoraDeviceTable& table,
@@ -36,6 +37,7 @@ class DeviceLora {
   void SetPool(const kernels::PoolView& pool);
 
   // Once a step of `rows` rows, before Run. Pointers are the device's: [max_segments] and [1].
+  // REQUIRES: the step is within the limits.
   absl::Status Plan(const kernels::LoraSegment* segments, const int32_t* num_segments, int32_t rows,
                     kernels::DeviceStream* stream) const;
 
@@ -51,11 +53,13 @@ class DeviceLora {
   }
 
  private:
+  absl::Status CheckLimits() const;
   void ChooseKernels(kernels::DType dtype, int32_t compute_capability);
   absl::Status Allocate(kernels::Device* device);
   absl::Status Prepare(kernels::Device* device) const;
   // Partial sums of xA: many where rows are few, so that the machine is filled.
   static int32_t MaxPlanes(int32_t rows);
+  void SizeLists();
   kernels::LoraWork Work(DeviceSite site, int32_t layer, bool expand) const;
 
   DeviceLoraLimits limits_;

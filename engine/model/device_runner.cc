@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/copy/copy_pages_kernel.h"
 #include "kernels/linear/row_buckets.h"
@@ -40,6 +41,8 @@ absl::Status CheckOptions(const ModelConfig& config, const DeviceRunnerOptions& 
   CHORUS_RETURN_IF_ERROR(CheckOption("max_adapter_pages", options.max_adapter_pages, 1, 1 << 20));
   CHORUS_RETURN_IF_ERROR(
       CheckOption("max_lora_rank", options.max_lora_rank, 1, kernels::kMaxLoraRank));
+  CHORUS_RETURN_IF_ERROR(
+      CheckOption("max_rank_sum", options.max_rank_sum, options.max_lora_rank, 1 << 20));
   return CheckOption("valid_vocabulary", options.valid_vocabulary, 0, config.vocabulary);
 }
 
@@ -112,19 +115,20 @@ absl::Status DeviceRunner::TakeWorkspaces() {
                                                        .max_rank = options_.max_lora_rank},
                                                       stream_.get()));
   CHORUS_RETURN_IF_ERROR(device_.Prepare(kernels::kCopyPages, 0));
-  CHORUS_ASSIGN_OR_RETURN(decoder_,
-                          DeviceDecoder::Create({.device = &device_,
-                                                 .ops = &ops_,
-                                                 .config = &config_,
-                                                 .weights = &weights_,
-                                                 .attention = &attention_,
-                                                 .block = &block_,
-                                                 .pool = geometry_,
-                                                 .slots = slots_.table(),
-                                                 .limits = {.max_rows = max_rows,
-                                                            .max_segments = options_.max_segments,
-                                                            .max_rank = options_.max_lora_rank}},
-                                                stream_.get()));
+  CHORUS_ASSIGN_OR_RETURN(
+      decoder_, DeviceDecoder::Create({.device = &device_,
+                                       .ops = &ops_,
+                                       .config = &config_,
+                                       .weights = &weights_,
+                                       .attention = &attention_,
+                                       .block = &block_,
+                                       .pool = geometry_,
+                                       .slots = slots_.table(),
+                                       .limits = {.max_rows = max_rows,
+                                                  .max_segments = options_.max_segments,
+                                                  .max_rank = options_.max_lora_rank,
+                                                  .max_rank_sum = 2 * options_.max_rank_sum}},
+                                      stream_.get()));
   CHORUS_ASSIGN_OR_RETURN(
       sampler_,
       DeviceSampler::Create(&device_, decoder_->logits(), DeviceDecoder::kMaxLogitRows,
@@ -259,6 +263,32 @@ absl::Status DeviceRunner::CheckPlan(const StepPlan& plan) const {
   return absl::OkStatus();
 }
 
+// The lists of LoRA items have room for no more.
+absl::Status DeviceRunner::CheckRanks(const StepPlan& plan) const {
+  const auto rank_of = [&](int32_t slot) {
+    const auto change =
+        std::find_if(plan.slot_changes.rbegin(), plan.slot_changes.rend(),
+                     [&](const SlotChange& candidate) { return candidate.slot == slot; });
+    return change == plan.slot_changes.rend() ? slots_.rank(slot)
+                                              : DeviceSlots::RankOf(change->contents.get());
+  };
+  const auto check = [](const char* what, int64_t got, int64_t most) {
+    if (got <= most) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("step plan: sum of the ranks of ", what,
+                                                   ": expected at most ", most, ", got ", got));
+  };
+  absl::flat_hash_set<int32_t> slots;
+  int64_t of_adapters = 0;
+  int64_t of_segments = 0;
+  for (const kernels::LoraSegment& segment : batch_.segments()) {
+    const int32_t rank = rank_of(segment.slot);
+    of_segments += rank;
+    if (slots.insert(segment.slot).second) of_adapters += rank;
+  }
+  CHORUS_RETURN_IF_ERROR(check("adapters", of_adapters, options_.max_rank_sum));
+  return check("segments", of_segments, 2 * int64_t{options_.max_rank_sum});
+}
+
 absl::StatusOr<std::byte*> DeviceRunner::NextBlock() {
   next_turn_ = (next_turn_ + 1) % turns_.size();
   CHORUS_RETURN_IF_ERROR(turns_[next_turn_].read->Wait());
@@ -274,6 +304,7 @@ absl::Status DeviceRunner::WriteBlock(const StepPlan& plan, const StepShape& lea
         absl::StrCat("step plan: ", what, ": expected at most ", most, ", got ", got));
   };
   CHORUS_RETURN_IF_ERROR(room("segments", batch_.segments().size(), limits_.max_segments));
+  CHORUS_RETURN_IF_ERROR(CheckRanks(plan));
   CHORUS_RETURN_IF_ERROR(room("pages", batch_.page_ids().size(), limits_.max_page_ids));
   step_ = {.shape = least, .block = device_block_.data(), .num_decodes = batch_.decodes().rows()};
   if (batch_.num_rows() > 0 || least.rows > 0) {

@@ -41,7 +41,8 @@ struct DeviceRunnerOptions {
   int32_t max_biases = 1 << 14;
   int32_t max_slots = 1024;          // of the slot table
   int32_t max_adapter_pages = 1024;  // of one adapter
-  int32_t max_lora_rank = 64;
+  int32_t max_lora_rank = kernels::kMaxLoraRank;
+  int32_t max_rank_sum = 4096;   // of one step: Σ over distinct adapters of their largest rank
   int32_t valid_vocabulary = 0;  // ids at or above it are never drawn; 0: the model's vocabulary
   bool time_steps = false;       // for benches: last_step_us
   DevicePoolSize pool;
@@ -108,9 +109,11 @@ class DeviceRunner : public Runner {
   // Captures the steps of decodes, over a batch of nothing but padding.
   absl::Status CaptureGraphs();
   absl::Status CheckPlan(const StepPlan& plan) const;
+  // Of the batch's segments.
+  absl::Status CheckRanks(const StepPlan& plan) const;
   // The pinned block that is written next.
   absl::StatusOr<std::byte*> NextBlock();
-  // Orders the plan's rows and writes all but its samples.
+  // Orders the plan's rows, checks what that shows, and writes all but its samples.
   absl::Status WriteBlock(const StepPlan& plan, const StepShape& least, std::byte* pinned);
   void WriteRows(const StepPlan& plan, std::byte* pinned) const;
   // Enqueues all of a step whose block is written, up to the copy of what was drawn.

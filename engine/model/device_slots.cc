@@ -33,6 +33,7 @@ absl::StatusOr<DeviceSlots> DeviceSlots::Create(kernels::Device* device, int32_t
   slots.table_.max_slots = limits.max_slots;
   slots.table_.layers = layers;
   slots.table_.ids_stride = limits.max_pages;
+  slots.ranks_.assign(static_cast<size_t>(limits.max_slots), 0);
   CHORUS_RETURN_IF_ERROR(slots.Allocate(device, stream));
   return slots;
 }
@@ -76,12 +77,17 @@ absl::Status DeviceSlots::Check(const SlotChange& change) const {
   if (const int32_t pages = NumPages(slot); pages > limits_.max_pages) {
     return Beyond(change.slot, "pages", pages, limits_.max_pages);
   }
-  for (const LoraModuleEntry& entry : slot.modules) {
-    if (entry.rank > limits_.max_rank) {
-      return Beyond(change.slot, "rank", entry.rank, limits_.max_rank);
-    }
+  if (const int32_t rank = RankOf(&slot); rank > limits_.max_rank) {
+    return Beyond(change.slot, "rank", rank, limits_.max_rank);
   }
   return absl::OkStatus();
+}
+
+int32_t DeviceSlots::RankOf(const kernels::LoraSlot* contents) {
+  int32_t rank = 0;
+  if (contents == nullptr) return rank;
+  for (const LoraModuleEntry& entry : contents->modules) rank = std::max(rank, entry.rank);
+  return rank;
 }
 
 absl::Status DeviceSlots::Apply(const SlotChange& change, kernels::DeviceStream* stream) {
@@ -103,6 +109,7 @@ absl::Status DeviceSlots::Apply(const SlotChange& change, kernels::DeviceStream*
   CHORUS_RETURN_IF_ERROR(
       stream->CopyToDevice(Writable(table_.ids) + change.slot * ids_bytes(), ids, ids_bytes()));
   CHORUS_RETURN_IF_ERROR(stream->CopyToDevice(Writable(table_.num_ids + change.slot), num_ids, 4));
+  ranks_[static_cast<size_t>(change.slot)] = RankOf(change.contents.get());
   return stream->Record(stage.copied.get());
 }
 

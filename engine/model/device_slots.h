@@ -32,6 +32,10 @@ class DeviceSlots {
 
   // InvalidArgument when the slot or what it is to hold is beyond the limits.
   absl::Status Check(const SlotChange& change) const;
+  // Largest rank of a module of what the slot holds after the changes that were applied.
+  int32_t rank(int32_t slot) const { return ranks_[static_cast<size_t>(slot)]; }
+  // The same of what a slot may hold.
+  static int32_t RankOf(const kernels::LoraSlot* contents);
   // Enqueues the change; blocks while many earlier ones are under way. REQUIRES: Check.
   absl::Status Apply(const SlotChange& change, kernels::DeviceStream* stream);
 
@@ -60,6 +64,7 @@ class DeviceSlots {
   kernels::LoraDeviceTable table_;
   kernels::DeviceBuffer memory_, pinned_;
   std::vector<Stage> stages_;
+  std::vector<int32_t> ranks_;  // [max_slots]
   size_t next_ = 0;
 };
 

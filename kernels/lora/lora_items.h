@@ -86,6 +86,7 @@ CHORUS_HOST_DEVICE int32_t ExpandItems(int32_t width, int32_t rank) {
 
 // Cells that an item names itself; what lies further is looked up.
 constexpr int kItemCells = 3;
+constexpr int kMaxItemTurns = 255;
 
 // What a block is told of an item.
 struct alignas(16) LoraItem {
@@ -98,7 +99,7 @@ struct alignas(16) LoraItem {
   uint16_t first_block;       // of 32 inputs or outputs
   uint16_t end_block;
   uint8_t rows;         // at most kPieceRows
-  uint8_t turns;        // that a warp takes for its tiles
+  uint8_t turns;        // that a warp takes for its tiles, at most kMaxItemTurns
   uint8_t rank_blocks;  // of the module
   uint8_t blocks_log;   // of 32 inputs or outputs, of a warp in a turn
   uint8_t warps_log;    // of a group (shrink)

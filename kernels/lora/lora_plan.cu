@@ -119,8 +119,9 @@ CHORUS_DEVICE void LoraPlanBody(Arch& arch, const LoraPlanParams& params) {
   const int32_t total = FindBegins(arch, params, list, count);
   const auto segments = arch.Global(params.segments, params.max_segments);
   const auto begins = Shared<int32_t>(arch, 0, kMaxPlanSegments + 1);
-  const auto items =
-      arch.Global(params.lists.items, params.lists.num_lists() * params.lists.capacity);
+  const int32_t capacity = params.lists.Capacity(arch.Block());
+  CHORUS_DEVICE_DCHECK(total <= capacity);
+  const auto items = arch.Global(params.lists.ItemsOf(arch.Block()), capacity);
   CHORUS_NO_UNROLL for (int32_t i = arch.Thread(); i < total; i += kLoraThreads) {
     int32_t low = 0;
     int32_t high = count;  // begins[low] <= i < begins[high]
@@ -133,7 +134,7 @@ CHORUS_DEVICE void LoraPlanBody(Arch& arch, const LoraPlanParams& params) {
       }
     }
     const LoraItem item = ItemAt(arch, params, list, segments.Load(low), i - begins.Load(low));
-    items.Store(int64_t{arch.Block()} * params.lists.capacity + i, item);
+    items.Store(i, item);
   }
   const auto counts = arch.Global(params.lists.counts, params.lists.num_lists());
   if (arch.Thread() == 0) counts.Store(arch.Block(), total);

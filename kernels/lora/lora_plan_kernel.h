@@ -10,16 +10,27 @@
 
 namespace chorus::kernels {
 
-// The lists of a step. All pointers are the device's.
+// The lists of a step: of every layer [kNumLoraSites, 2 (shrink, expand)], each as long as the
+// step's limits on rows, segments and ranks ask for (list_capacity.h). All pointers are the
+// device's.
 struct LoraLists {
-  LoraItem* items = nullptr;  // [layers, kNumLoraSites, 2 (shrink, expand), capacity]
-  int32_t* counts = nullptr;  // [layers, kNumLoraSites, 2]
-  int32_t layers = 0;
-  int32_t capacity = 0;  // at least what the step's limits on rows and ranks allow
+  static constexpr int kOfLayer = 2 * kNumLoraSites;
 
-  CHORUS_HOST_DEVICE int64_t num_lists() const { return int64_t{layers} * kNumLoraSites * 2; }
-  CHORUS_HOST_DEVICE int64_t ListOf(int32_t layer, int32_t site, bool expand) const {
-    return (int64_t{layer} * kNumLoraSites + site) * 2 + (expand ? 1 : 0);
+  LoraItem* items = nullptr;  // [num_items()]
+  int32_t* counts = nullptr;  // [num_lists()]
+  int32_t layers = 0;
+  int32_t item_begin[kOfLayer + 1] = {};  // of each list of a layer, and the layer's items
+
+  CHORUS_HOST_DEVICE int64_t num_lists() const { return int64_t{layers} * kOfLayer; }
+  CHORUS_HOST_DEVICE int64_t num_items() const { return int64_t{layers} * item_begin[kOfLayer]; }
+  CHORUS_HOST_DEVICE int32_t ListOf(int32_t layer, int32_t site, bool expand) const {
+    return (layer * kNumLoraSites + site) * 2 + (expand ? 1 : 0);
+  }
+  CHORUS_HOST_DEVICE LoraItem* ItemsOf(int32_t list) const {
+    return items + int64_t{list / kOfLayer} * item_begin[kOfLayer] + item_begin[list % kOfLayer];
+  }
+  CHORUS_HOST_DEVICE int32_t Capacity(int32_t list) const {
+    return item_begin[list % kOfLayer + 1] - item_begin[list % kOfLayer];
   }
 };
 
@@ -28,11 +39,11 @@ struct LoraPlanParams {
   const LoraSegment* segments = nullptr;  // [max_segments], disjoint, ascending first_row
   const int32_t* num_segments = nullptr;  // [1]
   int32_t max_segments = 0;               // at most kMaxPlanSegments
-  int32_t max_planes = 16;                // see PlaneStages; at most 255
+  int32_t max_planes = 16;                // see PlaneTurns; at most 255
   LoraSiteShape sites[kNumLoraSites];
   int64_t pool_ids = 0;  // of the pool, as PoolCells has them
   int32_t tiles_per_cell = 0;
-  LoraLists lists;  // overwritten
+  LoraLists lists;  // overwritten. REQUIRES: the segments' items fit
 };
 
 constexpr int32_t kMaxPlanSegments = 2048;

@@ -70,17 +70,23 @@ class Batch {
     table_ = segments_;
     table_.resize(segments_.size() + 2, LoraSegment{-1, -1, -1});
     device_table_ = adapters_->table();
-    int32_t most = 1;
+    int32_t shrinks = 0;
+    int32_t expands = 0;
     for (const LoraCaseSegment& segment : c_.segments) {
       for (int m = 0; m < modules(); ++m) {
         const int rank = segment.ranks[static_cast<size_t>(m)];
-        most += Pieces(segment.rows) * Max(ShrinkItems(c_.inputs, rank, c_.max_planes),
-                                           ExpandItems(site_.y_width[m], rank));
+        shrinks += Pieces(segment.rows) * ShrinkItems(c_.inputs, rank, c_.max_planes);
+        expands += Pieces(segment.rows) * ExpandItems(site_.y_width[m], rank);
       }
     }
+    // Lists are as long as what comes, and follow each other: one item more would be found.
     lists_.layers = c_.layers;
-    lists_.capacity = most;
-    items_.resize(static_cast<size_t>(lists_.num_lists() * most));
+    for (int site = 0; site < kNumLoraSites; ++site) {
+      int32_t* const begin = lists_.item_begin + site * 2;
+      begin[1] = begin[0] + std::max(1, shrinks - c_.missing_items);
+      begin[2] = begin[1] + std::max(1, expands - c_.missing_items);
+    }
+    items_.resize(static_cast<size_t>(lists_.num_items()));
     counts_.resize(static_cast<size_t>(lists_.num_lists()));
     lists_.items = items_.data();
     lists_.counts = counts_.data();
@@ -119,13 +125,13 @@ class Batch {
 
   // The list of the layer under test. What a kernel needs of it is registered with `memory`.
   LoraWork Work(bool expand, SimtMemory* memory) {
-    const int64_t list = lists_.ListOf(c_.layer, kSite, expand);
+    const int32_t list = lists_.ListOf(c_.layer, kSite, expand);
     LoraWork work;
     work.table = device_table_;
     work.pool = adapters_->cells();
-    work.items = &items_[static_cast<size_t>(list * lists_.capacity)];
+    work.items = lists_.ItemsOf(list);
     work.count = &counts_[static_cast<size_t>(list)];
-    work.capacity = lists_.capacity;
+    work.capacity = lists_.Capacity(list);
     AddIds(memory);
     memory->AddBytes("pool", work.pool.base, work.pool.total_bytes(), SimtUse::kReadOnly, 4);
     memory->Add("items", work.items, work.capacity, SimtUse::kReadOnly);

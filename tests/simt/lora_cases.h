@@ -33,6 +33,7 @@ struct LoraCase {
   int blocks = 3;
   bool bulk = true;  // how tiles come: bulk copies, or lanes
   float x_scale = 1.0f;
+  int missing_items = 0;     // of every list: so many fewer than come
   bool fills_lease = false;  // the last tile of each adapter is the last of its lease, else any
   uint32_t seed = 1;
 };

@@ -1,6 +1,7 @@
 #include <string>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/simt/lora_cases.h"
 #include "tests/simt/mutation.h"
@@ -87,6 +88,19 @@ TEST_P(LoraSimtTest, MoreSegmentsThanThreads) {
   LoraCase c{.dtype = GetParam(), .inputs = 8, .widths = {8}, .num_ids = 700, .blocks = 9};
   for (int s = 0; s < 600; ++s) c.segments.push_back({.rows = 1 + s % 2, .ranks = {s % 3}});
   Expect(c, 300);
+}
+
+TEST_P(LoraSimtTest, AnItemBeyondItsListIsFound) {
+  LoraCase c{.dtype = GetParam(),
+             .inputs = 264,
+             .widths = {64, 200},
+             .segments = {{.rows = 17, .ranks = {8, 40}}, {.rows = 1, .ranks = {16, 8}}}};
+  for (const SimtOptions& options : EveryOrder(350)) {
+    c.missing_items = 0;
+    EXPECT_EQ(RunLoraCase(c, options), "") << Name(options);
+    c.missing_items = 1;
+    EXPECT_THAT(RunLoraCase(c, options), testing::HasSubstr("items")) << Name(options);
+  }
 }
 
 TEST_P(LoraSimtTest, NothingToDo) { Expect({.dtype = GetParam(), .segments = {}}, 400); }

@@ -19,7 +19,7 @@ namespace {
 
 using engine::StepShape;
 
-constexpr std::array<int, 4> kRanks = {1, 8, 24, 64};  // of slots 0 …
+constexpr std::array<int, 4> kRanks = {1, 8, 24, 256};  // of slots 0 …
 constexpr int kMixedSteps = 3;
 
 class RunnerContractTest : public testing::TestWithParam<RunnerDevice> {
