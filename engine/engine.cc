@@ -84,13 +84,14 @@ struct Engine::Impl {
         model(std::move(engine_model)),
         bell(std::move(stream_bell)),
         clock(engine_clock),
-        loader(std::make_unique<AdapterLoader>(model.pool, options.loader_threads,
-                                               [this](LoadDone done) {
-                                                 Post([done = std::move(done)](Scheduler& s,
-                                                                               absl::Time now) {
-                                                   s.OnLoadDone(done, now);
-                                                 });
-                                               })),
+        loader(std::make_unique<AdapterLoader>(
+            model.adapters.get(), options.loader_threads,
+            LoadAnswers{.done =
+                            [this](LoadDone done) {
+                              Post([done = std::move(done)](Scheduler& s, absl::Time now) {
+                                s.OnLoadDone(done, now);
+                              });
+                            }})),
         scheduler(options,
                   {model.base_digest, model.eos_token_ids, model.max_positions, model.vocabulary},
                   model.pool, loader.get(), bell.get()) {

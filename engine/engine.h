@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "engine/adapters/adapter_target.h"
 #include "engine/adapters/adapter_version.h"
 #include "engine/clock.h"
 #include "engine/model/runner.h"
@@ -27,7 +28,8 @@ class Engine {
  public:
   struct Model {
     std::unique_ptr<Runner> runner;
-    kernels::PoolView pool;   // memory outlives the engine
+    std::unique_ptr<AdapterTarget> adapters;  // where loads go
+    kernels::PoolView pool;   // memory outlives the engine; base null when it is not the host's
     std::string base_digest;  // of weights, RoPE and type: the root of prefix keys
     std::vector<int32_t> eos_token_ids;
     int32_t max_positions = 0;

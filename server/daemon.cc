@@ -73,6 +73,7 @@ absl::Status Daemon::StartEngine() {
                           PoolMemory::Allocate(model_.config, model_.dtype, config_.pool_bytes));
   engine::Engine::Model model;
   model.pool = pool_->view();
+  model.adapters = std::make_unique<engine::HostAdapterPages>(model.pool);
   model.base_digest = weights_digest_;
   model.eos_token_ids = model_.eos_token_ids;
   model.max_positions = model_.config.max_positions;

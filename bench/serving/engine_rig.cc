@@ -87,6 +87,7 @@ absl::Status EngineRig::StartEngine() {
   const engine::EngineOptions options;
   engine::Engine::Model model;
   model.pool = pool_->view();
+  model.adapters = std::make_unique<engine::HostAdapterPages>(model.pool);
   model.base_digest = weights.digest();
   model.eos_token_ids = config_.eos_token_ids;
   model.max_positions = config_.max_positions;

@@ -44,6 +44,23 @@ struct ImageLayout {
 std::vector<int32_t> CellsInFillOrder(std::span<const int32_t> ids, int64_t num_cells,
                                       const kernels::PoolView& pool);
 
+// The bytes of an adapter's tiles where they lie in a pool. Cells that follow one another there are
+// one run.
+class CellRuns {
+ public:
+  // `cells` in fill order; they and the pool's memory, a host's or a device's, are borrowed.
+  CellRuns(const kernels::PoolView& pool, std::span<const int32_t> cells)
+      : pool_(pool), cells_(cells) {}
+
+  // The run that begins at byte `offset` of the tiles: not empty, at most `bytes`. REQUIRES: bytes
+  // [offset, offset + bytes) lie in the cells, bytes > 0.
+  std::span<std::byte> At(int64_t offset, int64_t bytes) const;
+
+ private:
+  const kernels::PoolView pool_;
+  const std::span<const int32_t> cells_;
+};
+
 // Identifies what an image was made for; equal fingerprints mean interchangeable images.
 std::string ImageFingerprint(const ModelConfig& model, Shard shard,
                              const kernels::PoolView& geometry);
@@ -67,9 +84,19 @@ class ImageReader {
   const AdapterDigest& digest() const { return digest_; }
   int num_layers() const { return static_cast<int>(layout_.layer_tiles_begin.size()) - 1; }
 
-  // Reads the tiles of one layer straight into their cells, in slices of at most 256 KiB, and
-  // checks their CRC-32C. DataLoss when it differs or the file ends. REQUIRES: `cells` are the
-  // lease's cells in fill order, and `pool` is of the geometry that the fingerprint names.
+  // Bytes of all tiles, and where those of a layer begin.
+  int64_t bytes() const { return layout_.num_tiles * tile_bytes_; }
+  int64_t layer_begin(int layer) const {
+    return layout_.layer_tiles_begin[static_cast<size_t>(layer)] * tile_bytes_;
+  }
+
+  // Reads the tiles of one layer in slices of at most 256 KiB, and checks their CRC-32C. `place`
+  // says where `bytes` from byte `offset` of the tiles on go, or the first of them. DataLoss when
+  // the checksum differs or the file ends.
+  using Place = absl::FunctionRef<std::span<std::byte>(int64_t offset, int64_t bytes)>;
+  absl::Status ReadLayer(int layer, Place place) const;
+  // Straight into their cells. REQUIRES: `cells` are the lease's in fill order, and `pool`, in the
+  // host's memory, is of the geometry that the fingerprint names.
   absl::Status ReadLayer(int layer, std::span<const int32_t> cells,
                          const kernels::PoolView& pool) const;
 

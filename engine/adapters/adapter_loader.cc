@@ -2,13 +2,30 @@
 
 #include <utility>
 
-#include "kernels/status_macros.h"
-
 namespace chorus::engine {
 
-AdapterLoader::AdapterLoader(const kernels::PoolView& pool, int num_threads,
-                             std::function<void(LoadDone)> done)
-    : pool_(pool), done_(std::move(done)) {
+namespace {
+
+class JobObserver : public LoadObserver {
+ public:
+  JobObserver(uint64_t ticket, const std::atomic<bool>* cancelled, const LoadAnswers* answers)
+      : ticket_(ticket), cancelled_(*cancelled), answers_(*answers) {}
+
+  bool cancelled() const override { return cancelled_.load(); }
+  void Arriving(std::shared_ptr<const LayerArrivals> arrivals, absl::Time end) override {
+    answers_.arriving({ticket_, std::move(arrivals), end});
+  }
+
+ private:
+  const uint64_t ticket_;
+  const std::atomic<bool>& cancelled_;
+  const LoadAnswers& answers_;
+};
+
+}  // namespace
+
+AdapterLoader::AdapterLoader(AdapterTarget* target, int num_threads, LoadAnswers answers)
+    : target_(target), answers_(std::move(answers)) {
   for (int i = 0; i < num_threads; ++i) threads_.emplace_back([this] { ThreadLoop(); });
 }
 
@@ -53,19 +70,14 @@ void AdapterLoader::ThreadLoop() {
       kernels::MutexLock lock(&mutex_);
       live_.erase(done.ticket);
     }
-    done_(std::move(done));
+    answers_.done(std::move(done));
   }
 }
 
 absl::Status AdapterLoader::Load(const Pending& pending) const {
-  if (pending.cancelled->load()) return absl::CancelledError("load cancelled");
-  CHORUS_ASSIGN_OR_RETURN(const std::unique_ptr<ImageReader> image,
-                          pending.job.adapter->OpenImage());
-  for (int layer = 0; layer < image->num_layers(); ++layer) {
-    if (pending.cancelled->load()) return absl::CancelledError("load cancelled");
-    CHORUS_RETURN_IF_ERROR(image->ReadLayer(layer, pending.job.cells, pool_));
-  }
-  return absl::OkStatus();
+  JobObserver observer(pending.job.ticket, pending.cancelled.get(), &answers_);
+  if (observer.cancelled()) return absl::CancelledError("load cancelled");
+  return target_->Load(*pending.job.adapter, pending.job.cells, &observer);
 }
 
 }  // namespace chorus::engine

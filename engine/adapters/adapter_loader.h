@@ -1,5 +1,5 @@
-// AdapterLoader: reads adapter images straight into leased pages, on threads of its own, so that
-// the engine thread never touches a file.
+// AdapterLoader: brings adapters into leased pages, on threads of its own, so that the engine
+// thread never touches a file.
 #ifndef CHORUS_ENGINE_ADAPTERS_ADAPTER_LOADER_H_
 #define CHORUS_ENGINE_ADAPTERS_ADAPTER_LOADER_H_
 
@@ -13,8 +13,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "engine/adapters/adapter_target.h"
 #include "engine/adapters/adapter_version.h"
-#include "kernels/device/pool_view.h"
 #include "kernels/mutex.h"
 
 namespace chorus::engine {
@@ -30,23 +30,42 @@ struct LoadDone {
   absl::Status status;  // Cancelled after Cancel, unless the load was faster
 };
 
+// A load that only waits for copies: steps that wait for its layers may read its pages. Its
+// LoadDone follows.
+struct LoadArriving {
+  uint64_t ticket = 0;
+  std::shared_ptr<const LayerArrivals> arrivals;
+  absl::Time end;  // when the last layer is expected to be there
+};
+
+// What became of jobs: called on loader threads.
+struct LoadAnswers {
+  std::function<void(LoadDone)> done;  // exactly once for each job
+  std::function<void(LoadArriving)> arriving = [](const LoadArriving&) {};
+};
+
 // Every job is answered exactly once; until then its cells may be written.
 class LoadQueue {
  public:
   virtual ~LoadQueue() = default;
   virtual void Start(LoadJob job) = 0;
   virtual void Cancel(uint64_t ticket) = 0;
+  // Nothing is kept of this content for a later load.
+  virtual void Forget(const std::string& tenant, const AdapterDigest& digest) = 0;
 };
 
 class AdapterLoader : public LoadQueue {
  public:
-  // `done` is called on loader threads.
-  AdapterLoader(const kernels::PoolView& pool, int num_threads, std::function<void(LoadDone)> done);
+  // `target` outlives the loader.
+  AdapterLoader(AdapterTarget* target, int num_threads, LoadAnswers answers);
   // Cancels what waits and joins.
   ~AdapterLoader() override;
 
   void Start(LoadJob job) override;
   void Cancel(uint64_t ticket) override;
+  void Forget(const std::string& tenant, const AdapterDigest& digest) override {
+    target_->Forget(tenant, digest);
+  }
 
  private:
   struct Pending {
@@ -57,8 +76,8 @@ class AdapterLoader : public LoadQueue {
   void ThreadLoop();
   absl::Status Load(const Pending& pending) const;
 
-  const kernels::PoolView pool_;
-  const std::function<void(LoadDone)> done_;
+  AdapterTarget* const target_;
+  const LoadAnswers answers_;
   kernels::Mutex mutex_;
   kernels::CondVar changed_;
   std::deque<Pending> queue_ CHORUS_GUARDED_BY(mutex_);

@@ -61,6 +61,19 @@ std::vector<int32_t> CellsInFillOrder(std::span<const int32_t> ids, int64_t num_
   return cells;
 }
 
+std::span<std::byte> CellRuns::At(int64_t offset, int64_t bytes) const {
+  const int64_t cell_bytes = pool_.cell_bytes();
+  auto cell = static_cast<size_t>(offset / cell_bytes);
+  const int64_t within = offset % cell_bytes;
+  CHORUS_CHECK(bytes > 0 && cell < cells_.size());
+  std::byte* const begin = pool_.CellAddress(cells_[cell]) + within;
+  int64_t run = cell_bytes - within;
+  for (; run < bytes && cell + 1 < cells_.size() && cells_[cell + 1] == cells_[cell] + 1; ++cell) {
+    run += cell_bytes;
+  }
+  return {begin, static_cast<size_t>(std::min(run, bytes))};
+}
+
 std::string ImageFingerprint(const ModelConfig& model, Shard shard, const PoolView& geometry) {
   std::string text =
       absl::StrCat("image 1; layers ", model.layers, "; slabs ", geometry.num_slabs, "; cell ",

@@ -56,31 +56,26 @@ absl::StatusOr<std::unique_ptr<ImageReader>> ImageReader::Open(std::unique_ptr<B
   return reader;
 }
 
-absl::Status ImageReader::ReadLayer(int layer, std::span<const int32_t> cells,
-                                    const kernels::PoolView& pool) const {
-  CHORUS_CHECK_EQ(tile_bytes_, kernels::TileBytes(pool.dtype));
-  const auto index = static_cast<size_t>(layer);
-  int64_t at = layout_.layer_tiles_begin[index] * tile_bytes_;
-  const int64_t end = layout_.layer_tiles_begin[index + 1] * tile_bytes_;
-  const int64_t cell_bytes = pool.cell_bytes();
-  CHORUS_CHECK_LE(kernels::CeilDiv(end, cell_bytes), static_cast<int64_t>(cells.size()));
+absl::Status ImageReader::ReadLayer(int layer, Place place) const {
+  const int64_t end = layer_begin(layer + 1);
   uint32_t crc = 0;
-  while (at < end) {
-    // Cells that follow one another in the pool are one run.
-    auto cell = static_cast<size_t>(at / cell_bytes);
-    std::byte* const out = pool.CellAddress(cells[cell]) + at % cell_bytes;
-    const int64_t stop = std::min(end, at + kReadSlice);
-    int64_t run_end = at / cell_bytes * cell_bytes + cell_bytes;
-    for (; run_end < stop && cells[cell + 1] == cells[cell] + 1; ++cell) run_end += cell_bytes;
-    const std::span<std::byte> run(out, static_cast<size_t>(std::min(run_end, stop) - at));
+  for (int64_t at = layer_begin(layer); at < end;) {
+    const std::span<std::byte> run = place(at, std::min(end - at, kReadSlice));
     CHORUS_RETURN_IF_ERROR(file_->Read(tiles_offset_ + static_cast<uint64_t>(at), run));
     crc = Crc32c(crc, run);
     at += static_cast<int64_t>(run.size());
   }
-  if (crc != layer_crc_[index]) {
+  if (crc != layer_crc_[static_cast<size_t>(layer)]) {
     return Torn(absl::StrCat("the checksum of layer ", layer, " differs"));
   }
   return absl::OkStatus();
+}
+
+absl::Status ImageReader::ReadLayer(int layer, std::span<const int32_t> cells,
+                                    const kernels::PoolView& pool) const {
+  CHORUS_CHECK_EQ(tile_bytes_, kernels::TileBytes(pool.dtype));
+  const CellRuns runs(pool, cells);
+  return ReadLayer(layer, [&](int64_t offset, int64_t bytes) { return runs.At(offset, bytes); });
 }
 
 }  // namespace chorus::engine

@@ -134,6 +134,7 @@ int64_t Residency::num_pinned_pages() const {
 }
 
 void Residency::Forget(const AdapterKey& key) {
+  loads_->Forget(key.first, key.second);
   const auto found = residents_.find(key);
   if (found == residents_.end()) return;
   Resident* resident = &found->second;

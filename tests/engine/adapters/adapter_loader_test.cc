@@ -41,14 +41,15 @@ class GatedAdapter : public AdapterVersion {
 
 class AdapterLoaderTest : public ::testing::Test {
  protected:
-  AdapterLoaderTest() : pool_(kernels::DType::kF32, 1, 16, 64, 2) {
-    loader_ = std::make_unique<AdapterLoader>(pool_.view(), 2, [this](LoadDone done) {
+  AdapterLoaderTest() : pool_(kernels::DType::kF32, 1, 16, 64, 2), target_(pool_.view()) {
+    LoadAnswers answers{.done = [this](LoadDone done) {
       kernels::MutexLock lock(&mutex_);
       const uint64_t ticket = done.ticket;
       EXPECT_TRUE(answers_.emplace(ticket, std::move(done.status)).second) << "answered twice";
       threads_.insert(std::this_thread::get_id());
       changed_.NotifyAll();
-    });
+    }};
+    loader_ = std::make_unique<AdapterLoader>(&target_, 2, std::move(answers));
   }
 
   AdapterRef Adapter(uint64_t seed) const {
@@ -87,6 +88,7 @@ class AdapterLoaderTest : public ::testing::Test {
   }
 
   TestPool pool_;
+  HostAdapterPages target_;
   kernels::Mutex mutex_;
   kernels::CondVar changed_;
   std::map<uint64_t, absl::Status> answers_ CHORUS_GUARDED_BY(mutex_);

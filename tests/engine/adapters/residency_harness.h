@@ -48,9 +48,13 @@ class HeldLoads : public engine::LoadQueue {
     CHORUS_CHECK(jobs.emplace(job.ticket, std::move(job)).second);
   }
   void Cancel(uint64_t ticket) override { cancelled.insert(ticket); }
+  void Forget(const std::string& tenant, const engine::AdapterDigest& digest) override {
+    forgotten.emplace(tenant, digest);
+  }
 
   std::map<uint64_t, engine::LoadJob> jobs;  // not answered yet
   std::set<uint64_t> cancelled;
+  std::set<engine::AdapterKey> forgotten;
 };
 
 class ResidencyHarness {

@@ -33,6 +33,7 @@ absl::StatusOr<std::unique_ptr<EngineRun>> EngineRun::Start(const std::string& m
   engine::Engine::Model model;
   model.base_digest = weights.digest();
   model.pool = run->memory_.view();
+  model.adapters = std::make_unique<engine::HostAdapterPages>(model.pool);
   model.eos_token_ids = config.eos_token_ids;
   model.max_positions = config.max_positions;
   model.vocabulary = config.vocabulary;

@@ -50,9 +50,13 @@ class ManualLoads : public LoadQueue {
  public:
   void Start(LoadJob job) override { under_way.push_back(std::move(job)); }
   void Cancel(uint64_t ticket) override { cancelled.push_back(ticket); }
+  void Forget(const std::string& tenant, const AdapterDigest& digest) override {
+    forgotten.emplace_back(tenant, digest);
+  }
 
   std::deque<LoadJob> under_way;
   std::vector<uint64_t> cancelled;
+  std::vector<AdapterKey> forgotten;
 };
 
 // What a reader saw of one choice.
