@@ -93,7 +93,8 @@ struct Engine::Impl {
                               });
                             }})),
         scheduler(options,
-                  {model.base_digest, model.eos_token_ids, model.max_positions, model.vocabulary},
+                  {model.base_digest, model.eos_token_ids, model.max_positions, model.vocabulary,
+                   model.limits},
                   model.pool, loader.get(), bell.get()) {
     scheduler.OnEnded([this](const std::string& id) {
       kernels::MutexLock lock(&mutex);
@@ -107,6 +108,11 @@ struct Engine::Impl {
       inbox.push_back(std::move(message));
     }
     changed.NotifyOne();
+  }
+
+  // Whatever is pinned, others must find room to load and run.
+  int64_t MaxPins() const {
+    return model.limits.max_adapters - options.max_running - options.max_loads;
   }
 
   void Loop();
@@ -136,6 +142,7 @@ struct Engine::Impl {
   std::unique_ptr<AdapterLoader> loader;
   Scheduler scheduler;
   double step_seconds = 0.0;
+  std::string failure;
   absl::Time snapshot_time = absl::InfinitePast();
   std::thread thread;
 };
@@ -198,6 +205,7 @@ void Engine::Cancel(const std::string& request_id, int32_t choice, FinishReason 
 }
 
 absl::Status Engine::Pin(const AdapterRef& adapter, bool pinned) {
+  if (pinned) CHORUS_RETURN_IF_ERROR(impl_->scheduler.CheckAdapter(*adapter));
   {
     kernels::MutexLock lock(&impl_->mutex);
     const AdapterKey key = Residency::KeyOf(*adapter);
@@ -207,6 +215,13 @@ absl::Status Engine::Pin(const AdapterRef& adapter, bool pinned) {
       const int64_t pages = adapter->layout().num_ids;
       const int64_t budget = static_cast<int64_t>(impl_->options.pin_budget *
                                                   static_cast<double>(impl_->model.pool.num_ids));
+      const auto pins = static_cast<int64_t>(impl_->pinned.size());
+      if (const int64_t most = impl_->MaxPins(); pins >= most) {
+        return MakeRefusal(
+            absl::StatusCode::kResourceExhausted,
+            {Reason::kPinBudget, absl::StrCat("pin of adapter ", Quoted(adapter->name())),
+             absl::StrCat("at most ", most, " pinned adapters"), absl::StrCat(pins + 1)});
+      }
       int64_t used = 0;
       for (const auto& [other, held] : impl_->pinned) used += held;
       if (used + pages > budget) {
@@ -303,6 +318,7 @@ bool Engine::Impl::RunStep() {
   step_seconds += absl::ToDoubleSeconds(clock->Now() - begin);
   if (!result.ok()) {
     failed = true;
+    failure = result.status().ToString();
     scheduler.FailAll(result.status());
     return false;
   }
@@ -316,6 +332,7 @@ void Engine::Impl::TakeSnapshot(absl::Time now) {
   scheduler.FillStats(&stats);
   stats.step_seconds = step_seconds;
   stats.failed = failed;
+  stats.failure = failure;
   stats.adapters = scheduler.AdapterSnapshot();
   const std::vector<double> loads = scheduler.TakeLoadSeconds();
   kernels::MutexLock lock(&mutex);

@@ -34,6 +34,7 @@ class Engine {
     std::vector<int32_t> eos_token_ids;
     int32_t max_positions = 0;
     int32_t vocabulary = 0;
+    RunnerLimits limits;
   };
 
   // Starts the engine thread and the loaders. InvalidArgument when options contradict the pool.
@@ -53,7 +54,7 @@ class Engine {
   void Cancel(const std::string& request_id, int32_t choice, FinishReason reason);
 
   // Keeps an adapter resident (or no longer). ResourceExhausted when the pin budget does not hold
-  // it.
+  // it, InvalidArgument when the runner cannot take it.
   absl::Status Pin(const AdapterRef& adapter, bool pinned);
 
   // Drops idle pages and cached prefixes of a version that was deleted; those of running requests

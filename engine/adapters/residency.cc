@@ -45,6 +45,17 @@ void Residency::Unhold(Resident* resident, uint64_t epoch) {
   EraseIfUnused(resident);
 }
 
+bool Residency::MakeRoom(ReclaimRank rank) {
+  const auto in_use = [this] {
+    return num_slots_ - static_cast<int64_t>(free_slots_.size()) + num_loading();
+  };
+  while (in_use() >= max_adapters_) {
+    if (Cheapest(rank) == nullptr) return false;
+    ReclaimCheapest(0, rank);
+  }
+  return true;
+}
+
 void Residency::StartLoad(Resident* resident, PageLease lease, absl::Time now) {
   CHORUS_CHECK(resident->state == ResidencyState::kDisk);
   CHORUS_CHECK_EQ(lease.size(), resident->pages());

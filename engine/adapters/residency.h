@@ -25,6 +25,7 @@
 #include "engine/memory/page_pool.h"
 #include "engine/memory/prefix_cache.h"
 #include "engine/memory/reclaimer.h"
+#include "engine/model/runner.h"
 #include "engine/model/step_plan.h"
 
 namespace chorus::engine {
@@ -57,9 +58,15 @@ class Residency : public ReclaimSource {
     bool idle() const { return state == ResidencyState::kResident && running == 0 && !pinned; }
   };
 
-  // `pin_pages` bounds the pages of all pinned adapters together.
-  Residency(PagePool* pool, LoadQueue* loads, const kernels::PoolView& view, int64_t pin_pages)
-      : pool_(pool), loads_(loads), view_(view), pin_pages_(pin_pages) {}
+  // `pin_pages` bounds the pages of all pinned adapters together, `max_adapters` those that lie in
+  // the pool or are on their way.
+  Residency(PagePool* pool, LoadQueue* loads, const kernels::PoolView& view, int64_t pin_pages,
+            int64_t max_adapters = RunnerLimits::kNone)
+      : pool_(pool),
+        loads_(loads),
+        view_(view),
+        pin_pages_(pin_pages),
+        max_adapters_(max_adapters) {}
   ~Residency() override;
 
   // A sequence queues for an adapter, and leaves the queue again.
@@ -69,7 +76,10 @@ class Residency : public ReclaimSource {
   void Hold(Resident* resident, uint64_t epoch);
   void Unhold(Resident* resident, uint64_t epoch);
 
-  // REQUIRES: state DISK, `lease` has pages() ids.
+  // Makes room for one adapter more, by evicting idle ones that nobody up to `rank` waits for.
+  // False when all are in use.
+  bool MakeRoom(ReclaimRank rank);
+  // REQUIRES: state DISK, `lease` has pages() ids, MakeRoom was true.
   void StartLoad(Resident* resident, PageLease lease, absl::Time now);
   // What a load's answer means: the adapter became resident, or its waiters must be told why not
   // (a cancelled load answers OK here: it is on disk again, and may be started again).
@@ -119,6 +129,7 @@ class Residency : public ReclaimSource {
   LoadQueue* const loads_;
   const kernels::PoolView view_;
   const int64_t pin_pages_;
+  const int64_t max_adapters_;
   absl::node_hash_map<AdapterKey, Resident> residents_;
   absl::flat_hash_map<uint64_t, Resident*> by_ticket_;
   std::vector<int32_t> free_slots_;

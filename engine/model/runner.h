@@ -3,10 +3,27 @@
 #ifndef CHORUS_ENGINE_MODEL_RUNNER_H_
 #define CHORUS_ENGINE_MODEL_RUNNER_H_
 
+#include <cstdint>
+#include <limits>
+
 #include "absl/status/statusor.h"
 #include "engine/model/step_plan.h"
+#include "kernels/lora/tiles.h"
 
 namespace chorus::engine {
+
+// What a runner can take, where that is less than EngineOptions and the model allow. The scheduler
+// plans no step beyond it; a request or an adapter that is beyond it alone is refused by name.
+struct RunnerLimits {
+  static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+
+  int64_t max_step_pages = kNone;      // of all sequences of a step, a shared one each time
+  int64_t max_step_penalties = kNone;  // Σ over samples of the distinct ids that penalties touch
+  int64_t max_step_biases = kNone;     // Σ over samples
+  int64_t max_adapters = kNone;        // in the pool or on their way there
+  int64_t max_adapter_pages = kNone;
+  int32_t max_adapter_rank = kernels::kMaxLoraRank;
+};
 
 class Runner {
  public:

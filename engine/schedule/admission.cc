@@ -142,7 +142,8 @@ bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_page
       prefixes_.Match(MatchableKeys(*sequence).first(static_cast<size_t>(cached)), epoch_);
   if (resident != nullptr) residency_.Hold(resident, epoch_);
   const int64_t wanted = PagesWanted(*sequence, cached);
-  if (!reclaimer_.MakeFree(wanted + adapter_pages, epoch_, rank)) {
+  if ((adapter_pages > 0 && !residency_.MakeRoom(rank)) ||
+      !reclaimer_.MakeFree(wanted + adapter_pages, epoch_, rank)) {
     if (resident != nullptr) residency_.Unhold(resident, epoch_);
     return false;
   }
@@ -189,7 +190,7 @@ void Scheduler::StageLoads(absl::Time now) {
         !FitsPeak(nullptr, pages)) {
       return;
     }
-    if (!reclaimer_.MakeFree(pages, epoch_, rank)) return;
+    if (!residency_.MakeRoom(rank) || !reclaimer_.MakeFree(pages, epoch_, rank)) return;
     residency_.StartLoad(resident, *pool_.Acquire(pages), now);
   };
   for (Residency::Resident* resident : residency_.PinnedOnDisk()) {

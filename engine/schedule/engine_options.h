@@ -27,8 +27,8 @@ struct EngineOptions {
   bool prefix_cache = true;
   int32_t max_loads = 4;  // adapter loads at once
   int32_t loader_threads = 1;
-  // Tokens that may wait for a reader, for each choice: seconds of the fastest model, so that only a
-  // client that does not read is behind, and not one whose machine, or ours, is busy.
+  // Tokens that may wait for a reader, for each choice: seconds of the fastest model, so that only
+  // a client that does not read is behind, and not one whose machine, or ours, is busy.
   size_t stream_capacity = 4096;
 };
 

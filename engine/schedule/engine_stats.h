@@ -3,6 +3,7 @@
 #define CHORUS_ENGINE_SCHEDULE_ENGINE_STATS_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "engine/adapters/residency_state.h"
@@ -33,10 +34,11 @@ struct EngineStats {
   uint64_t adapter_evictions = 0;
   uint64_t prefix_evictions = 0;
   uint64_t slow_readers = 0;
-  double step_seconds = 0.0;                // inside the runner
-  double adapter_load_seconds = 0.0;        // from lease to resident
-  std::vector<AdapterResidency> adapters;   // resident, loading, or waited for
-  bool failed = false;                      // the device is lost: not ready, restart
+  double step_seconds = 0.0;               // inside the runner
+  double adapter_load_seconds = 0.0;       // from lease to resident
+  std::vector<AdapterResidency> adapters;  // resident, loading, or waited for
+  bool failed = false;                     // the device is lost: not ready, restart
+  std::string failure;                     // what it said
 };
 
 }  // namespace chorus::engine

@@ -10,6 +10,7 @@
 #ifndef CHORUS_ENGINE_SCHEDULE_REQUEST_H_
 #define CHORUS_ENGINE_SCHEDULE_REQUEST_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -27,6 +28,20 @@ namespace chorus::engine {
 
 struct Sequence;
 
+// Whether the sampler looks at prompt and output.
+inline bool HasPenalties(const kernels::SamplingParams& sampling) {
+  return sampling.repetition_penalty != 1.0f || sampling.presence_penalty != 0.0f ||
+         sampling.frequency_penalty != 0.0f;
+}
+
+// Distinct ids, at most, that penalties touch when the token behind so many is drawn.
+inline int64_t PenaltyIds(const kernels::SamplingParams& sampling, int64_t prompt, int64_t output,
+                          int32_t vocabulary) {
+  if (!HasPenalties(sampling)) return 0;
+  const int64_t ids = output + (sampling.repetition_penalty != 1.0f ? prompt : 0);
+  return std::min<int64_t>(ids, vocabulary);
+}
+
 struct Request {
   GenerateRequest spec;
   std::shared_ptr<TokenStream> stream;  // shared with the reader
@@ -38,10 +53,8 @@ struct Request {
   std::vector<std::unique_ptr<Sequence>> sequences;  // live choices
   bool admitted = false;                             // the kAdmitted event was sent
 
-  bool needs_history() const {  // the sampler looks at prompt and output
-    return spec.sampling.repetition_penalty != 1.0f || spec.sampling.presence_penalty != 0.0f ||
-           spec.sampling.frequency_penalty != 0.0f;
-  }
+  bool needs_history() const { return HasPenalties(spec.sampling); }
+  int64_t num_biases() const { return static_cast<int64_t>(spec.sampling.logit_bias.size()); }
 };
 
 struct Sequence {
@@ -76,6 +89,10 @@ struct Sequence {
     return static_cast<int64_t>(request->spec.prompt.size()) + request->spec.max_tokens;
   }
   int32_t num_choices() const { return 1 + unforked; }
+  int64_t num_penalties(int32_t vocabulary) const {
+    return PenaltyIds(request->spec.sampling, static_cast<int64_t>(request->spec.prompt.size()),
+                      static_cast<int64_t>(output.size()), vocabulary);
+  }
   // Old before young; the order in which preemption spares.
   bool OlderThan(const Sequence& other) const {
     if (request->serial != other.request->serial) return request->serial < other.request->serial;

@@ -1,30 +1,13 @@
 #include "engine/schedule/scheduler.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "engine/refusal.h"
+#include "engine/schedule/step_budget.h"
 #include "kernels/check.h"
+#include "kernels/status_macros.h"
 
 namespace chorus::engine {
-namespace {
-
-PrefixOwner OwnerOf(const AdapterKey& key) {
-  std::string text = key.first;
-  text.append(reinterpret_cast<const char*>(key.second.bytes.data()), key.second.bytes.size());
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash);
-  PrefixOwner owner;
-  std::memcpy(&owner, hash, sizeof(owner));
-  return owner | 1;  // never the base's 0
-}
-
-}  // namespace
-
 Scheduler::Scheduler(const EngineOptions& options, const ModelLimits& model,
                      const kernels::PoolView& pool_view, LoadQueue* loads, StreamBell* bell)
     : options_(options),
@@ -33,7 +16,8 @@ Scheduler::Scheduler(const EngineOptions& options, const ModelLimits& model,
       pool_(pool_view),
       prefixes_(&pool_),
       residency_(&pool_, loads, pool_view,
-                 static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids))),
+                 static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids)),
+                 model.runner.max_adapters),
       reclaimer_(&pool_),
       pin_pages_(static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids))),
       watermark_pages_(static_cast<int64_t>(options.admission_watermark *
@@ -44,68 +28,6 @@ Scheduler::Scheduler(const EngineOptions& options, const ModelLimits& model,
 }
 
 Scheduler::~Scheduler() = default;
-
-absl::Status Scheduler::Validate(const GenerateRequest& request) const {
-  const int64_t prompt = static_cast<int64_t>(request.prompt.size());
-  if (prompt == 0) return Refuse(Reason::kPromptEmpty, "prompt", "at least one token", "none");
-  if (request.max_tokens < 1) {
-    return Refuse(Reason::kValueOutOfRange, "max_tokens", "at least 1",
-                  absl::StrCat(request.max_tokens));
-  }
-  if (prompt >= model_.max_positions) {
-    return Refuse(Reason::kPromptTooLong, "prompt",
-                  absl::StrCat("at most ", model_.max_positions - 1, " tokens"),
-                  absl::StrCat(prompt));
-  }
-  if (prompt + request.max_tokens > model_.max_positions) {
-    return Refuse(Reason::kMaxTokensTooLarge, "max_tokens",
-                  absl::StrCat("at most ", model_.max_positions - prompt, " behind a prompt of ",
-                               prompt, " tokens"),
-                  absl::StrCat(request.max_tokens));
-  }
-  if (request.num_choices < 1 || request.num_choices > options_.max_running) {
-    return Refuse(Reason::kValueOutOfRange, "n", absl::StrCat("1 to ", options_.max_running),
-                  absl::StrCat(request.num_choices));
-  }
-  for (int32_t token : request.prompt) {
-    if (token < 0 || token >= model_.vocabulary) {
-      return Refuse(Reason::kTokenOutOfVocabulary, "prompt",
-                    absl::StrCat("token ids from 0 to ", model_.vocabulary - 1),
-                    absl::StrCat(token));
-    }
-  }
-  // One choice must be able to run to its end alone, and all must fit when they fork; where nothing
-  // is ever preempted, all to their end.
-  const int64_t peak = PagesFor(prompt + request.max_tokens);
-  int64_t pages = options_.admission == AdmissionMode::kConservative
-                      ? peak * request.num_choices
-                      : std::max(peak, PagesFor(prompt) + request.num_choices);
-  if (request.adapter != nullptr) pages += request.adapter->layout().num_ids;
-  if (pages > pool_.num_pages() - pin_pages_) {
-    return MakeRefusal(absl::StatusCode::kResourceExhausted,
-                       {Reason::kPoolTooSmall, "request",
-                        absl::StrCat("at most ", pool_.num_pages() - pin_pages_,
-                                     " pages, which the pool has beside its pin budget"),
-                        absl::StrCat(pages)});
-  }
-  return absl::OkStatus();
-}
-
-std::unique_ptr<Request> Scheduler::MakeRequest(GenerateRequest spec) const {
-  auto request = std::make_unique<Request>();
-  std::string_view digest;
-  if (spec.adapter != nullptr) {
-    const auto& bytes = spec.adapter->digest().bytes;
-    digest = {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-    request->owner = OwnerOf(Residency::KeyOf(*spec.adapter));
-  }
-  request->root = RootKey(spec.tenant, spec.cache_salt, model_.base_digest, digest);
-  if (options_.prefix_cache) request->prompt_keys = PageKeys(request->root, spec.prompt);
-  request->stream = std::make_shared<TokenStream>(options_.stream_capacity *
-                                                  static_cast<size_t>(spec.num_choices));
-  request->spec = std::move(spec);
-  return request;
-}
 
 void Scheduler::Submit(std::unique_ptr<Request> request, absl::Time now) {
   request->serial = next_serial_++;
@@ -155,6 +77,11 @@ void Scheduler::OnLoadDone(const LoadDone& done, absl::Time now) {
     if (sequence->resident == result.resident) users.push_back(sequence);
   }
   for (Sequence* sequence : users) Finish(sequence, FinishReason::kError, -1, result.status);
+}
+
+absl::Status Scheduler::Pin(const AdapterRef& adapter, bool pinned) {
+  if (pinned) CHORUS_RETURN_IF_ERROR(CheckAdapter(*adapter));
+  return residency_.Pin(adapter, pinned);
 }
 
 void Scheduler::Forget(const AdapterKey& key) {
@@ -263,17 +190,17 @@ void Scheduler::Preempt(Sequence* sequence) {
 
 std::vector<PlannedSequence> Scheduler::ChooseRows() {
   std::vector<PlannedSequence> chosen;
-  int64_t budget = options_.max_step_tokens;
+  StepBudget budget(options_.max_step_tokens, model_.runner, model_.vocabulary);
   const auto choose = [&](bool decodes) {
     for (Sequence* sequence : active_) {
-      if (sequence->state != Sequence::State::kRunning || budget == 0) continue;
+      if (sequence->state != Sequence::State::kRunning || budget.rows() == 0) continue;
       const int64_t left = sequence->num_tokens() - sequence->computed;
       if ((left == 1) != decodes) continue;
       const int64_t leased = sequence->pages.size() * kernels::kPageTokens - sequence->computed;
-      const int64_t rows = std::min({left, leased, budget, int64_t{options_.max_prefill_chunk}});
+      const int64_t rows =
+          std::min({left, leased, budget.rows(), int64_t{options_.max_prefill_chunk}});
       if (rows <= 0) continue;  // the oldest, while it waits for a page
-      chosen.push_back({sequence, rows});
-      budget -= rows;
+      if (budget.Take(*sequence, rows)) chosen.push_back({sequence, rows});
     }
   };
   choose(/*decodes=*/true);

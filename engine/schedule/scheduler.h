@@ -25,6 +25,7 @@
 #include "engine/memory/page_pool.h"
 #include "engine/memory/prefix_cache.h"
 #include "engine/memory/reclaimer.h"
+#include "engine/model/runner.h"
 #include "engine/model/step_plan.h"
 #include "engine/schedule/batch_builder.h"
 #include "engine/schedule/engine_options.h"
@@ -40,6 +41,7 @@ struct ModelLimits {
   std::vector<int32_t> eos_token_ids;  // ascending
   int32_t max_positions = 0;
   int32_t vocabulary = 0;
+  RunnerLimits runner;
 };
 
 class Scheduler {
@@ -53,6 +55,8 @@ class Scheduler {
   // Whether a request can ever be served: thread-safe, looks at constants only. InvalidArgument for
   // broken limits, ResourceExhausted when an empty pool beside the pin budget could not hold it.
   absl::Status Validate(const GenerateRequest& request) const;
+  // InvalidArgument for an adapter that the runner cannot take; thread-safe.
+  absl::Status CheckAdapter(const AdapterVersion& adapter) const;
   // The prefix keys of a request's prompt; thread-safe, so that the submitter's thread hashes.
   std::unique_ptr<Request> MakeRequest(GenerateRequest spec) const;
 
@@ -60,9 +64,7 @@ class Scheduler {
   void Submit(std::unique_ptr<Request> request, absl::Time now);
   void Cancel(const std::string& request_id, int32_t choice, FinishReason reason);
   void OnLoadDone(const LoadDone& done, absl::Time now);
-  absl::Status Pin(const AdapterRef& adapter, bool pinned) {
-    return residency_.Pin(adapter, pinned);
-  }
+  absl::Status Pin(const AdapterRef& adapter, bool pinned);
   void Forget(const AdapterKey& key);
 
   // The next step, or nullopt when nothing can run now (all wait for loads, or nothing is here).
@@ -88,6 +90,10 @@ class Scheduler {
 
  private:
   enum class Verdict { kAdmitted, kParked, kBlocked };
+
+  // submission.cc
+  absl::Status CheckSampling(const GenerateRequest& request) const;
+  static PrefixOwner OwnerOf(const AdapterKey& key);
 
   // admission.cc
   void Admit(absl::Time now);

@@ -34,12 +34,13 @@ int32_t Draw(uint64_t hash, uint64_t seed, int32_t choice, int64_t position) {
 
 }  // namespace
 
-FakeRunner::FakeRunner(const kernels::PoolView& view)
-    : view_(view), pages_(static_cast<size_t>(view.num_ids)) {}
+FakeRunner::FakeRunner(const kernels::PoolView& view, const RunnerLimits& limits)
+    : view_(view), limits_(limits), pages_(static_cast<size_t>(view.num_ids)) {}
 
 absl::StatusOr<StepResult> FakeRunner::Run(const StepPlan& plan) {
   ApplySlotChanges(plan);
   CheckPlan(plan);
+  CheckLimits(plan);
   for (const kernels::PageCopy& copy : plan.page_copies) {
     pages_[static_cast<size_t>(copy.to)] = pages_[static_cast<size_t>(copy.from)];
   }
@@ -93,6 +94,28 @@ std::vector<int32_t> FakeRunner::ExpectedTokens(std::span<const int32_t> prompt,
     take(tokens.back());
   }
   return tokens;
+}
+
+void FakeRunner::CheckLimits(const StepPlan& plan) const {
+  CHORUS_CHECK_LE(static_cast<int64_t>(plan.page_ids.size()), limits_.max_step_pages);
+  int64_t penalties = 0;
+  int64_t biases = 0;
+  for (const PlannedSample& sample : plan.samples) {
+    std::set<int32_t> ids(sample.output.begin(), sample.output.end());
+    if (sample.params->repetition_penalty != 1.0f) {
+      ids.insert(sample.prompt.begin(), sample.prompt.end());
+    }
+    penalties += static_cast<int64_t>(ids.size());
+    biases += static_cast<int64_t>(sample.params->logit_bias.size());
+  }
+  CHORUS_CHECK_LE(penalties, limits_.max_step_penalties);
+  CHORUS_CHECK_LE(biases, limits_.max_step_biases);
+  for (const auto& [slot, contents] : slots_) {
+    CHORUS_CHECK_LT(slot, limits_.max_adapters);
+    for (const kernels::LoraModuleEntry& entry : contents->modules) {
+      CHORUS_CHECK_LE(entry.rank, limits_.max_adapter_rank);
+    }
+  }
 }
 
 void FakeRunner::CheckPlan(const StepPlan& plan) const {

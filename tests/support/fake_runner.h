@@ -22,9 +22,9 @@ class FakeRunner : public Runner {
   static constexpr int32_t kVocabulary = 97;
   static constexpr int32_t kEos = 0;
 
-  explicit FakeRunner(const kernels::PoolView& view);
+  explicit FakeRunner(const kernels::PoolView& view, const RunnerLimits& limits = {});
 
-  // CHECKs the plan's own consistency.
+  // CHECKs the plan's own consistency, and that it keeps to the limits.
   absl::StatusOr<StepResult> Run(const StepPlan& plan) override;
 
   // The first `count` tokens of a choice, computed without pages; kEos does not end it.
@@ -36,9 +36,11 @@ class FakeRunner : public Runner {
   using Page = std::array<uint64_t, kernels::kPageTokens>;  // hash of the prefix up to each token
 
   void CheckPlan(const StepPlan& plan) const;
+  void CheckLimits(const StepPlan& plan) const;
   void ApplySlotChanges(const StepPlan& plan);
 
   const kernels::PoolView view_;
+  const RunnerLimits limits_;
   std::vector<Page> pages_;
   std::map<int32_t, std::shared_ptr<const kernels::LoraSlot>> slots_;
 };

@@ -18,7 +18,10 @@ struct Run {
 class Schedule {
  public:
   explicit Schedule(uint32_t seed)
-      : random_(seed), options_(RandomOptions()), harness_(options_, Between(10, 60)) {
+      : random_(seed),
+        options_(RandomOptions()),
+        limits_(RandomLimits()),
+        harness_(options_, Between(10, 60), limits_) {
     for (int i = 0; i < 6; ++i) {
       adapters_.push_back(harness_.Adapter("adapter" + std::to_string(i), Between(1, 3),
                                            8 * static_cast<int32_t>(Between(1, 8))));
@@ -89,6 +92,7 @@ class Schedule {
     return harness_.Stats().adapter_evictions + harness_.Stats().prefix_evictions;
   }
   uint64_t cached() const { return harness_.Stats().prompt_tokens_cached; }
+  uint64_t refused() const { return refused_; }  // whatever the reason
 
  private:
   int64_t Between(int64_t least, int64_t most) {
@@ -113,6 +117,20 @@ class Schedule {
     return options;
   }
 
+  // Half of the runners take all that comes.
+  RunnerLimits RandomLimits() {
+    RunnerLimits limits;
+    if (Chance(50)) return limits;
+    if (Chance(70)) limits.max_step_pages = Between(7, 30);
+    if (Chance(70)) limits.max_step_penalties = Between(60, 250);
+    if (Chance(70)) limits.max_step_biases = Between(3, 8);
+    // Pins leave room for what runs and loads, as Engine::Pin sees to.
+    if (Chance(70)) limits.max_adapters = Between(1, 4);
+    if (Chance(30)) limits.max_adapter_pages = 2;
+    if (Chance(30)) limits.max_adapter_rank = 40;
+    return limits;
+  }
+
   void Arrive() {
     const std::string id = "r" + std::to_string(runs_.size());
     AdapterRef adapter = Chance(60) ? adapters_[Index(adapters_.size())] : nullptr;
@@ -124,7 +142,16 @@ class Schedule {
     request.ignore_eos = Chance(50);
     request.priority = static_cast<int32_t>(Between(0, 1));
     request.sampling.seed = static_cast<uint64_t>(Between(0, 5));
-    if (harness_.Submit(request).ok()) runs_[id] = {request, false};
+    if (Chance(40)) request.sampling.repetition_penalty = 1.5f;
+    if (Chance(20)) request.sampling.presence_penalty = 0.5f;
+    for (int64_t i = Chance(30) ? Between(1, 3) : 0; i > 0; --i) {
+      request.sampling.logit_bias.emplace_back(static_cast<int32_t>(i), 1.0f);
+    }
+    if (harness_.Submit(request).ok()) {
+      runs_[id] = {request, false};
+    } else {
+      ++refused_;
+    }
   }
 
   void CancelOne() {
@@ -137,7 +164,10 @@ class Schedule {
     harness_.Listen();
   }
 
-  void PinOne() { (void)harness_.scheduler().Pin(adapters_[Index(adapters_.size())], Chance(50)); }
+  void PinOne() {
+    if (limits_.max_adapters != RunnerLimits::kNone) return;
+    (void)harness_.scheduler().Pin(adapters_[Index(adapters_.size())], Chance(50));
+  }
 
   void EndLoad() { harness_.EndLoad(); }
 
@@ -151,13 +181,15 @@ class Schedule {
 
   std::mt19937 random_;
   const EngineOptions options_;
+  const RunnerLimits limits_;
   SchedulerHarness harness_;
   std::vector<AdapterRef> adapters_;
   std::map<std::string, Run> runs_;
+  uint64_t refused_ = 0;
 };
 
 TEST(SchedulePropertyTest, EveryRequestGetsWhatItGetsAloneAndEnds) {
-  uint64_t preemptions = 0, evictions = 0, cached = 0;
+  uint64_t preemptions = 0, evictions = 0, cached = 0, refused = 0;
   for (uint32_t seed = 1; seed <= 400; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Schedule schedule(seed);
@@ -169,11 +201,13 @@ TEST(SchedulePropertyTest, EveryRequestGetsWhatItGetsAloneAndEnds) {
     preemptions += schedule.preemptions();
     evictions += schedule.evictions();
     cached += schedule.cached();
+    refused += schedule.refused();
   }
   // The schedules really went where it hurts.
   EXPECT_GT(preemptions, 100u);
   EXPECT_GT(evictions, 1000u);
   EXPECT_GT(cached, 10000u);
+  EXPECT_GT(refused, 100u);
 }
 
 }  // namespace

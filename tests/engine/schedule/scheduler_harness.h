@@ -67,11 +67,11 @@ struct Heard {
 
 class SchedulerHarness {
  public:
-  SchedulerHarness(const EngineOptions& options, int64_t pages)
+  SchedulerHarness(const EngineOptions& options, int64_t pages, const RunnerLimits& limits = {})
       : view_{.base = nullptr, .num_ids = pages, .num_slabs = 2, .kv_heads = 1, .head_dim = 8},
-        runner_(view_),
-        scheduler_(options, {"base", {FakeRunner::kEos}, 4096, FakeRunner::kVocabulary}, view_,
-                   &loads_, &bell_) {}
+        runner_(view_, limits),
+        scheduler_(options, {"base", {FakeRunner::kEos}, 4096, FakeRunner::kVocabulary, limits},
+                   view_, &loads_, &bell_) {}
   ~SchedulerHarness() {
     scheduler_.FailAll(absl::CancelledError("the test ends"));
     while (!loads_.under_way.empty()) EndLoad();

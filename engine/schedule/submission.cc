@@ -1,0 +1,145 @@
+// What may be submitted: Scheduler::Validate and what it asks; the request made of it. Any thread.
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/refusal.h"
+#include "engine/schedule/scheduler.h"
+#include "kernels/status_macros.h"
+
+namespace chorus::engine {
+
+PrefixOwner Scheduler::OwnerOf(const AdapterKey& key) {
+  std::string text = key.first;
+  text.append(reinterpret_cast<const char*>(key.second.bytes.data()), key.second.bytes.size());
+  unsigned char hash[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash);
+  PrefixOwner owner;
+  std::memcpy(&owner, hash, sizeof(owner));
+  return owner | 1;  // never the base's 0
+}
+
+absl::Status Scheduler::Validate(const GenerateRequest& request) const {
+  const int64_t prompt = static_cast<int64_t>(request.prompt.size());
+  if (prompt == 0) return Refuse(Reason::kPromptEmpty, "prompt", "at least one token", "none");
+  if (request.max_tokens < 1) {
+    return Refuse(Reason::kValueOutOfRange, "max_tokens", "at least 1",
+                  absl::StrCat(request.max_tokens));
+  }
+  if (prompt >= model_.max_positions) {
+    return Refuse(Reason::kPromptTooLong, "prompt",
+                  absl::StrCat("at most ", model_.max_positions - 1, " tokens"),
+                  absl::StrCat(prompt));
+  }
+  if (prompt + request.max_tokens > model_.max_positions) {
+    return Refuse(Reason::kMaxTokensTooLarge, "max_tokens",
+                  absl::StrCat("at most ", model_.max_positions - prompt, " behind a prompt of ",
+                               prompt, " tokens"),
+                  absl::StrCat(request.max_tokens));
+  }
+  if (request.num_choices < 1 || request.num_choices > options_.max_running) {
+    return Refuse(Reason::kValueOutOfRange, "n", absl::StrCat("1 to ", options_.max_running),
+                  absl::StrCat(request.num_choices));
+  }
+  for (int32_t token : request.prompt) {
+    if (token < 0 || token >= model_.vocabulary) {
+      return Refuse(Reason::kTokenOutOfVocabulary, "prompt",
+                    absl::StrCat("token ids from 0 to ", model_.vocabulary - 1),
+                    absl::StrCat(token));
+    }
+  }
+  if (request.adapter != nullptr) CHORUS_RETURN_IF_ERROR(CheckAdapter(*request.adapter));
+  CHORUS_RETURN_IF_ERROR(CheckSampling(request));
+  // One choice must be able to run to its end alone, and all must fit when they fork; where nothing
+  // is ever preempted, all to their end.
+  const int64_t peak = PagesFor(prompt + request.max_tokens);
+  int64_t pages = options_.admission == AdmissionMode::kConservative
+                      ? peak * request.num_choices
+                      : std::max(peak, PagesFor(prompt) + request.num_choices);
+  if (request.adapter != nullptr) pages += request.adapter->layout().num_ids;
+  if (peak > model_.runner.max_step_pages) {
+    return MakeRefusal(absl::StatusCode::kResourceExhausted,
+                       {Reason::kPoolTooSmall, "request",
+                        absl::StrCat("at most ", model_.runner.max_step_pages,
+                                     " pages of one choice, which a step can read"),
+                        absl::StrCat(peak)});
+  }
+  if (pages > pool_.num_pages() - pin_pages_) {
+    return MakeRefusal(absl::StatusCode::kResourceExhausted,
+                       {Reason::kPoolTooSmall, "request",
+                        absl::StrCat("at most ", pool_.num_pages() - pin_pages_,
+                                     " pages, which the pool has beside its pin budget"),
+                        absl::StrCat(pages)});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Scheduler::CheckAdapter(const AdapterVersion& adapter) const {
+  const auto refuse = [&](Reason reason, const char* what, int64_t most, int64_t got) {
+    return Refuse(reason, absl::StrCat("adapter ", Quoted(adapter.name()), ": ", what),
+                  absl::StrCat("at most ", most, ", which this server's device takes"),
+                  absl::StrCat(got));
+  };
+  int32_t rank = 0;
+  for (const kernels::LoraModuleEntry& entry : adapter.layout().modules) {
+    rank = std::max(rank, entry.rank);
+  }
+  if (rank > model_.runner.max_adapter_rank) {
+    return refuse(Reason::kAdapterRank, "rank", model_.runner.max_adapter_rank, rank);
+  }
+  const int64_t pages = adapter.layout().num_ids;
+  if (pages > model_.runner.max_adapter_pages) {
+    return refuse(Reason::kAdapterTooLarge, "pages", model_.runner.max_adapter_pages, pages);
+  }
+  return absl::OkStatus();
+}
+
+// Alone, every draw of the request must fit into a step: that of all choices at once, which still
+// has no output, and that of one choice at its end.
+absl::Status Scheduler::CheckSampling(const GenerateRequest& request) const {
+  const int64_t biases = static_cast<int64_t>(request.sampling.logit_bias.size());
+  if (request.num_choices * biases > model_.runner.max_step_biases) {
+    return Refuse(Reason::kValueOutOfRange, "logit_bias",
+                  absl::StrCat("at most ", model_.runner.max_step_biases / request.num_choices,
+                               " entries with ", request.num_choices, " choices"),
+                  absl::StrCat(biases));
+  }
+  const int64_t most = model_.runner.max_step_penalties;
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const int64_t forking = PenaltyIds(request.sampling, prompt, 0, model_.vocabulary);
+  if (forking * request.num_choices > most) {
+    return Refuse(Reason::kValueOutOfRange, "n",
+                  absl::StrCat("at most ", most / forking, " with a repetition penalty over ",
+                               prompt, " prompt tokens"),
+                  absl::StrCat(request.num_choices));
+  }
+  const int64_t ending =
+      PenaltyIds(request.sampling, prompt, request.max_tokens, model_.vocabulary);
+  if (ending > most) {
+    return Refuse(Reason::kMaxTokensTooLarge, "max_tokens",
+                  absl::StrCat("at most ", most - forking, " with these penalties"),
+                  absl::StrCat(request.max_tokens));
+  }
+  return absl::OkStatus();
+}
+
+std::unique_ptr<Request> Scheduler::MakeRequest(GenerateRequest spec) const {
+  auto request = std::make_unique<Request>();
+  std::string_view digest;
+  if (spec.adapter != nullptr) {
+    const auto& bytes = spec.adapter->digest().bytes;
+    digest = {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    request->owner = OwnerOf(Residency::KeyOf(*spec.adapter));
+  }
+  request->root = RootKey(spec.tenant, spec.cache_salt, model_.base_digest, digest);
+  if (options_.prefix_cache) request->prompt_keys = PageKeys(request->root, spec.prompt);
+  request->stream = std::make_shared<TokenStream>(options_.stream_capacity *
+                                                  static_cast<size_t>(spec.num_choices));
+  request->spec = std::move(spec);
+  return request;
+}
+
+}  // namespace chorus::engine
