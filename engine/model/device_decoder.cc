@@ -45,9 +45,9 @@ absl::StatusOr<std::unique_ptr<DeviceDecoder>> DeviceDecoder::Create(const Devic
   CHORUS_RETURN_IF_ERROR(decoder->Prepare());
   CHORUS_RETURN_IF_ERROR(decoder->Allocate());
   CHORUS_RETURN_IF_ERROR(decoder->UploadFrequencies(stream));
-  CHORUS_ASSIGN_OR_RETURN(
-      decoder->lora_,
-      DeviceLora::Create(model.device, *model.config, model.pool, model.slots, model.limits));
+  CHORUS_ASSIGN_OR_RETURN(decoder->lora_,
+                          DeviceLora::Create(model.device, *model.config, model.pool, model.slots,
+                                             model.limits, model.lora));
   const int32_t max_rows = model.limits.max_rows;
   std::vector<int32_t> buckets = kernels::DecodeRowBuckets(max_rows);
   const std::vector<int32_t> prefill = kernels::PrefillRowBuckets(max_rows);
@@ -260,9 +260,11 @@ absl::Status DeviceDecoder::Mlp(const DeviceStep& step, int32_t layer, DeviceStr
 
 absl::Status DeviceDecoder::Linear(const DeviceStep& step, WeightRole role, DeviceSite site,
                                    int32_t layer, DeviceStream* stream) {
-  CHORUS_RETURN_IF_ERROR(linears_.Run(role, layer, step.shape.rows, narrow_, wide_, stream));
-  if (!step.shape.lora) return absl::OkStatus();
-  return lora_.Run(site, layer, narrow_, step.shape.rows, stream);
+  const int32_t rows = step.shape.rows;
+  if (!step.shape.lora) return linears_.Run(role, layer, rows, narrow_, wide_, stream);
+  CHORUS_RETURN_IF_ERROR(lora_.Run(site, layer, narrow_, rows, stream));
+  CHORUS_RETURN_IF_ERROR(linears_.Run(role, layer, rows, narrow_, wide_, stream));
+  return lora_.Join(stream);
 }
 
 kernels::LoraDelta DeviceDecoder::Delta(const DeviceStep& step, DeviceSite site,

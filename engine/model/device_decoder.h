@@ -38,6 +38,7 @@ struct DeviceModel {
   kernels::PoolView pool;  // its geometry; SetPool brings the rest
   kernels::LoraDeviceTable slots;
   DeviceLoraLimits limits;
+  DeviceLoraSharing lora;
 };
 
 // A step whose block lies on the device.
@@ -108,7 +109,6 @@ class DeviceDecoder {
   const ModelConfig& config_;
   const DeviceWeights& weights_;
   const Kernels kernels_;
-  DeviceLora lora_;
   DeviceLinears linears_;
   float rope_scaling_ = 1.0f;
   int32_t logits_stride_ = 0;
@@ -124,6 +124,8 @@ class DeviceDecoder {
   float* inv_freq_ = nullptr;     // [head_dim / 2]
   std::byte* final_x_ = nullptr;  // [kMaxLogitRows, hidden] compute type
   float* logits_ = nullptr;       // [kMaxLogitRows, logits_stride_]
+
+  DeviceLora lora_;  // waits, when it goes, for what reads the workspaces
 };
 
 }  // namespace chorus::engine

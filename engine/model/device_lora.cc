@@ -48,7 +48,8 @@ int32_t DeviceLora::MaxPlanes(int32_t rows) {
 absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const ModelConfig& config,
                                               const kernels::PoolView& pool,
                                               const kernels::LoraDeviceTable& table,
-                                              const DeviceLoraLimits& limits) {
+                                              const DeviceLoraLimits& limits,
+                                              const DeviceLoraSharing& sharing) {
   DeviceLora lora;
   lora.limits_ = limits;
   lora.table_ = table;
@@ -61,6 +62,9 @@ absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const Mod
   lora.lists_.layers = config.layers;
   CHORUS_RETURN_IF_ERROR(lora.Allocate(device));
   CHORUS_RETURN_IF_ERROR(lora.Prepare(device));
+  if (sharing.beside_base) {
+    CHORUS_ASSIGN_OR_RETURN(lora.side_, SideStream::Create(device));
+  }
   return lora;
 }
 
@@ -146,6 +150,16 @@ absl::Status DeviceLora::Prepare(kernels::Device* device) const {
   return device->Prepare(*expand_, kernels::kLoraExpandShared);
 }
 
+absl::StatusOr<kernels::DeviceStream*> DeviceLora::Follow(kernels::DeviceStream* stream) const {
+  if (side_ == nullptr) return stream;
+  CHORUS_RETURN_IF_ERROR(side_->Fork(stream));
+  return side_->stream();
+}
+
+absl::Status DeviceLora::Join(kernels::DeviceStream* stream) const {
+  return side_ == nullptr ? absl::OkStatus() : side_->Join(stream);
+}
+
 absl::Status DeviceLora::Plan(const kernels::LoraSegment* segments, const int32_t* num_segments,
                               int32_t rows, kernels::DeviceStream* stream) const {
   kernels::LoraPlanParams params;
@@ -158,8 +172,9 @@ absl::Status DeviceLora::Plan(const kernels::LoraSegment* segments, const int32_
   params.pool_ids = cells_.num_ids;
   params.tiles_per_cell = cells_.tiles_per_cell;
   params.lists = lists_;
-  return stream->Launch(kernels::kLoraPlan, static_cast<int32_t>(lists_.num_lists()),
-                        kernels::kLoraPlanShared, params);
+  CHORUS_ASSIGN_OR_RETURN(kernels::DeviceStream* const on, Follow(stream));
+  return on->Launch(kernels::kLoraPlan, static_cast<int32_t>(lists_.num_lists()),
+                    kernels::kLoraPlanShared, params);
 }
 
 kernels::LoraWork DeviceLora::Work(DeviceSite site, int32_t layer, bool expand) const {
@@ -178,13 +193,14 @@ absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int3
                                       .max_planes = MaxPlanes(rows),
                                       .rows = rows,
                                       .stride = planes_stride_};
+  CHORUS_ASSIGN_OR_RETURN(kernels::DeviceStream* const on, Follow(stream));
   CHORUS_RETURN_IF_ERROR(
-      stream->Launch(*shrink_, blocks_, kernels::kLoraShrinkShared,
-                     kernels::LoraShrinkParams{.x = x,
-                                               .x_stride = shape.inputs,
-                                               .inputs = shape.inputs,
-                                               .work = Work(site, layer, /*expand=*/false),
-                                               .planes = planes}));
+      on->Launch(*shrink_, blocks_, kernels::kLoraShrinkShared,
+                 kernels::LoraShrinkParams{.x = x,
+                                           .x_stride = shape.inputs,
+                                           .inputs = shape.inputs,
+                                           .work = Work(site, layer, /*expand=*/false),
+                                           .planes = planes}));
   kernels::LoraExpandParams expand;
   expand.inputs = shape.inputs;
   expand.max_planes = planes.max_planes;
@@ -194,7 +210,7 @@ absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int3
   expand.planes = planes;
   expand.delta = delta_memory_.data();
   expand.delta_stride = Width(shape);
-  return stream->Launch(*expand_, blocks_, kernels::kLoraExpandShared, expand);
+  return on->Launch(*expand_, blocks_, kernels::kLoraExpandShared, expand);
 }
 
 kernels::LoraDelta DeviceLora::Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,

@@ -1,13 +1,18 @@
 // DeviceLora: a step's LoRA on a device: the plan of all layers and sites, then at each site a
 // shrink and an expand, which leave a delta for the kernel that reads next. Owns the workspaces.
 // Enqueues only; one thread and one stream at a time.
+//
+//   the step's stream   … x ─┬─ what Run is followed by, the base's product ─┬─ who reads both …
+//   beside it, or there      └─ shrink ─ expand ─────────────────────── Join ┘
 #ifndef CHORUS_ENGINE_MODEL_DEVICE_LORA_H_
 #define CHORUS_ENGINE_MODEL_DEVICE_LORA_H_
 
 #include <cstdint>
+#include <memory>
 
 #include "absl/status/statusor.h"
 #include "engine/model/model_config.h"
+#include "engine/model/side_stream.h"
 #include "kernels/device/device.h"
 #include "kernels/device/pool_view.h"
 #include "kernels/lora/lora_plan_kernel.h"
@@ -24,6 +29,11 @@ struct DeviceLoraLimits {
   int64_t max_rank_sum = 0;  // over segments, of their adapters' largest ranks
 };
 
+// How LoRA shares a device with the base.
+struct DeviceLoraSharing {
+  bool beside_base = true;  // on a stream of its own; else before it
+};
+
 class DeviceLora {
  public:
   // `pool` is the pool's geometry. InvalidArgument when a limit or the model is beyond the
@@ -31,19 +41,22 @@ class DeviceLora {
   static absl::StatusOr<DeviceLora> Create(kernels::Device* device, const ModelConfig& config,
                                            const kernels::PoolView& pool,
                                            const kernels::LoraDeviceTable& table,
-                                           const DeviceLoraLimits& limits);
+                                           const DeviceLoraLimits& limits,
+                                           const DeviceLoraSharing& sharing);
 
   // The pool itself, before the first Plan.
   void SetPool(const kernels::PoolView& pool);
 
-  // Once a step of `rows` rows, before Run. Pointers are the device's: [max_segments] and [1].
-  // REQUIRES: the step is within the limits.
+  // Once a step of `rows` rows, before its first Run. Pointers are the device's: [max_segments] and
+  // [1]; they are read until the next Join. REQUIRES: the step is within the limits.
   absl::Status Plan(const kernels::LoraSegment* segments, const int32_t* num_segments, int32_t rows,
                     kernels::DeviceStream* stream) const;
 
-  // Leaves a site's delta over x [rows, the site's inputs], until the next call.
+  // Leaves a site's delta over x [rows, the site's inputs], which `stream` has by now, until the
+  // next call. What `stream` does up to the Join neither writes x nor reads the delta.
   absl::Status Run(DeviceSite site, int32_t layer, const void* x, int32_t rows,
                    kernels::DeviceStream* stream) const;
+  absl::Status Join(kernels::DeviceStream* stream) const;
   // What Run leaves, for the kernel that reads it. `row_slots` [rows] are the device's.
   kernels::LoraDelta Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,
                            int32_t rows) const;
@@ -60,6 +73,8 @@ class DeviceLora {
   // Partial sums of xA: many where rows are few, so that the machine is filled.
   static int32_t MaxPlanes(int32_t rows);
   void SizeLists();
+  // Where work is enqueued that follows what `stream` holds.
+  absl::StatusOr<kernels::DeviceStream*> Follow(kernels::DeviceStream* stream) const;
   kernels::LoraWork Work(DeviceSite site, int32_t layer, bool expand) const;
 
   DeviceLoraLimits limits_;
@@ -72,6 +87,7 @@ class DeviceLora {
   const kernels::Kernel* shrink_ = nullptr;
   const kernels::Kernel* expand_ = nullptr;
   kernels::DeviceBuffer lists_memory_, planes_memory_, delta_memory_;
+  std::unique_ptr<SideStream> side_;  // null: on the step's stream
 };
 
 }  // namespace chorus::engine

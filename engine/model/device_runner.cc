@@ -127,7 +127,8 @@ absl::Status DeviceRunner::TakeWorkspaces() {
                                        .limits = {.max_rows = max_rows,
                                                   .max_segments = options_.max_segments,
                                                   .max_rank = options_.max_lora_rank,
-                                                  .max_rank_sum = 2 * options_.max_rank_sum}},
+                                                  .max_rank_sum = 2 * options_.max_rank_sum},
+                                       .lora = options_.lora},
                                       stream_.get()));
   CHORUS_ASSIGN_OR_RETURN(
       sampler_,

@@ -42,7 +42,8 @@ struct DeviceRunnerOptions {
   int32_t max_slots = 1024;          // of the slot table
   int32_t max_adapter_pages = 1024;  // of one adapter
   int32_t max_lora_rank = kernels::kMaxLoraRank;
-  int32_t max_rank_sum = 4096;   // of one step: Σ over distinct adapters of their largest rank
+  int32_t max_rank_sum = 4096;  // of one step: Σ over distinct adapters of their largest rank
+  DeviceLoraSharing lora;
   int32_t valid_vocabulary = 0;  // ids at or above it are never drawn; 0: the model's vocabulary
   bool time_steps = false;       // for benches: last_step_us
   DevicePoolSize pool;

@@ -182,61 +182,6 @@ TEST(DeviceRunnerTest, GreedyTokensAreTheCpuRunnersWhereTheGapAllows) {
   EXPECT_GE(compared, 20);
 }
 
-TEST(DeviceRunnerTest, RanksThatTheListsHaveNoRoomForAreRefused) {
-  DeviceSubject subject("llama");
-  std::vector<engine::SlotChange> contents;  // of slots 0 and 1
-  const auto plan = [](ModelHost& host, std::span<const StepPart> parts) {
-    auto planned = host.Plan(parts);
-    EXPECT_TRUE(planned.ok()) << planned.status();
-    return planned->plan;
-  };
-  {
-    const auto host = subject.OnSim({.seed = 9}, DType::kBf16, 2);
-    HostSequence any;
-    const StepPart part[] = {{&any, {4}}};
-    contents = plan(*host, part).slot_changes;
-  }
-  ASSERT_EQ(contents.size(), 2u);
-  const int32_t one = engine::DeviceSlots::RankOf(contents[0].contents.get());
-  const int32_t other = engine::DeviceSlots::RankOf(contents[1].contents.get());
-  const int32_t most = std::max(one, other);
-  const auto host =
-      subject.OnSim({.seed = 9}, DType::kBf16, 2,
-                    {.max_graph_rows = 0, .max_lora_rank = most, .max_rank_sum = most});
-  const auto run = [&](const StepPlan& step) {
-    const int32_t rows[] = {0};
-    return DeviceBackend::Of(*host).RunForLogits(step, rows).status();
-  };
-  HostSequence first, second;
-  first.slot = 0;
-  second.slot = 1;
-  const StepPart both[] = {{&first, {4, 5, 6}}, {&second, {7, 8}}};
-  EXPECT_EQ(run(plan(*host, both)),
-            absl::InvalidArgumentError(
-                absl::StrCat("step plan: sum of the ranks of adapters: expected at most ", most,
-                             ", got ", one + other)));
-  // The larger one may be in two segments: it decodes, and it has a prompt.
-  const int32_t slot = one >= other ? 0 : 1;
-  HostSequence decode, prompt;
-  decode.slot = prompt.slot = slot;
-  const StepPart twice[] = {{&decode, {4}}, {&prompt, {9, 10, 11, 12, 13}}};
-  StepPlan step = plan(*host, twice);
-  step.slot_changes = contents;
-  EXPECT_TRUE(run(step).ok());
-  step.slot_changes = {};  // from here on the slots' own ranks count
-  step.segments = {{slot, 0, 1}, {slot, 2, 1}, {slot, 4, 2}};
-  EXPECT_EQ(run(step), absl::InvalidArgumentError(absl::StrCat(
-                           "step plan: sum of the ranks of segments: expected at most ", 2 * most,
-                           ", got ", 3 * most)));
-  // What the step itself puts into a slot counts, and the last of it.
-  step.segments = {{slot, 0, 2}};
-  step.slot_changes = {{1 - slot, contents[static_cast<size_t>(slot)].contents}, {slot, nullptr}};
-  step.segments.push_back({1 - slot, 2, 4});
-  EXPECT_TRUE(run(step).ok());
-  step.slot_changes = {{slot, nullptr}, {slot, contents[static_cast<size_t>(slot)].contents}};
-  EXPECT_EQ(run(step).code(), absl::StatusCode::kInvalidArgument);
-}
-
 // Logits of one token appended to a sequence of `slot`, by a plan that may be changed before.
 class SlotTest : public testing::Test {
  protected:

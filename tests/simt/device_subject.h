@@ -28,9 +28,17 @@ class DeviceSubject {
   std::unique_ptr<ModelHost> OnSim(
       const kernels::SimOptions& sim, kernels::DType dtype = kernels::DType::kBf16,
       size_t adapters = 4, const engine::DeviceRunnerOptions& options = {.max_graph_rows = 0}) {
-    return Loaded(DeviceBackend::Open(dir_.path(), {.dtype = dtype, .num_pages = 512},
-                                      OnSimulator(sim), options),
-                  adapters);
+    auto host = TryOnSim(sim, dtype, adapters, options);
+    if (!host.ok()) ADD_FAILURE() << host.status();
+    return *std::move(host);
+  }
+  // For a device that may fail.
+  absl::StatusOr<std::unique_ptr<ModelHost>> TryOnSim(const kernels::SimOptions& sim,
+                                                      kernels::DType dtype, size_t adapters,
+                                                      const engine::DeviceRunnerOptions& options) {
+    auto host = DeviceBackend::Open(dir_.path(), {.dtype = dtype, .num_pages = 512},
+                                    OnSimulator(sim), options);
+    return host.ok() ? Loaded(std::move(host), adapters) : std::move(host);
   }
   std::unique_ptr<ModelHost> OnCpu(size_t adapters = 4) {
     return Loaded(ModelHost::Open(dir_.path(), {.dtype = kernels::DType::kBf16, .num_pages = 512}),

@@ -269,6 +269,11 @@ void SimDevice::AdvanceHost(double us) {
   schedule_.AdvanceHost(us);
 }
 
+int64_t SimDevice::num_waits() const {
+  const MutexLock lock(&mutex_);
+  return num_waits_;
+}
+
 double SimDevice::now_us() const {
   const MutexLock lock(&mutex_);
   return schedule_.host_us();

@@ -43,6 +43,7 @@ namespace chorus::kernels {
 struct SimOptions {
   SimOrder order = SimOrder::kRandom;
   uint64_t seed = 1;
+  int64_t lost_wait = -1;  // of all that streams were told, counted from 0: this one has no effect
   bool toward_zero = false;  // sums of an MMA are cut off, not rounded, as a card may
   DeviceInfo info = {.name = "simulator",
                      .compute_capability = 90,
@@ -96,7 +97,8 @@ class SimDevice : public Device {
   absl::Status Finish();
   // The host works for that long without the device.
   void AdvanceHost(double us);
-  double now_us() const;  // the host's virtual time
+  double now_us() const;      // the host's virtual time
+  int64_t num_waits() const;  // that streams were told so far
 
  private:
   friend class SimStream;
@@ -130,6 +132,7 @@ class SimDevice : public Device {
   DeviceCounters counters_ CHORUS_GUARDED_BY(mutex_);
   bool sealed_ CHORUS_GUARDED_BY(mutex_) = false;
   uint64_t captures_ CHORUS_GUARDED_BY(mutex_) = 0;
+  int64_t num_waits_ CHORUS_GUARDED_BY(mutex_) = 0;
   uint32_t launch_seed_ CHORUS_GUARDED_BY(mutex_);  // one more for each launch
 };
 

@@ -77,6 +77,7 @@ absl::Status SimStream::Wait(DeviceEvent* event) {
   const SimEvent& sim_event = *static_cast<SimEvent*>(event);
   const MutexLock lock(&device_->mutex_);
   CHORUS_RETURN_IF_ERROR(device_->violation_);
+  if (device_->num_waits_++ == device_->options_.lost_wait) return absl::OkStatus();
   if (device_->CapturesHere()) return device_->capture_->Wait(queue_, sim_event.captured_);
   if (sim_event.captured_.capture != 0) return CapturedEvent();
   if (!sim_event.mark_.has_value()) return absl::OkStatus();

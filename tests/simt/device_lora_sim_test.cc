@@ -1,0 +1,152 @@
+// LoRA in the runner of devices on the simulator: what its lists have room for, and how it runs
+// beside the base.
+#include <algorithm>
+
+#include "engine/model/device_runner.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/simt/device_subject.h"
+
+namespace chorus::test {
+namespace {
+
+using engine::StepPlan;
+using kernels::DType;
+using kernels::SimOrder;
+
+TEST(DeviceLoraTest, RanksThatTheListsHaveNoRoomForAreRefused) {
+  DeviceSubject subject("llama");
+  std::vector<engine::SlotChange> contents;  // of slots 0 and 1
+  const auto plan = [](ModelHost& host, std::span<const StepPart> parts) {
+    auto planned = host.Plan(parts);
+    EXPECT_TRUE(planned.ok()) << planned.status();
+    return planned->plan;
+  };
+  {
+    const auto host = subject.OnSim({.seed = 9}, DType::kBf16, 2);
+    HostSequence any;
+    const StepPart part[] = {{&any, {4}}};
+    contents = plan(*host, part).slot_changes;
+  }
+  ASSERT_EQ(contents.size(), 2u);
+  const int32_t one = engine::DeviceSlots::RankOf(contents[0].contents.get());
+  const int32_t other = engine::DeviceSlots::RankOf(contents[1].contents.get());
+  const int32_t most = std::max(one, other);
+  const auto host =
+      subject.OnSim({.seed = 9}, DType::kBf16, 2,
+                    {.max_graph_rows = 0, .max_lora_rank = most, .max_rank_sum = most});
+  const auto run = [&](const StepPlan& step) {
+    const int32_t rows[] = {0};
+    return DeviceBackend::Of(*host).RunForLogits(step, rows).status();
+  };
+  HostSequence first, second;
+  first.slot = 0;
+  second.slot = 1;
+  const StepPart both[] = {{&first, {4, 5, 6}}, {&second, {7, 8}}};
+  EXPECT_EQ(run(plan(*host, both)),
+            absl::InvalidArgumentError(
+                absl::StrCat("step plan: sum of the ranks of adapters: expected at most ", most,
+                             ", got ", one + other)));
+  // The larger one may be in two segments: it decodes, and it has a prompt.
+  const int32_t slot = one >= other ? 0 : 1;
+  HostSequence decode, prompt;
+  decode.slot = prompt.slot = slot;
+  const StepPart twice[] = {{&decode, {4}}, {&prompt, {9, 10, 11, 12, 13}}};
+  StepPlan step = plan(*host, twice);
+  step.slot_changes = contents;
+  EXPECT_TRUE(run(step).ok());
+  step.slot_changes = {};  // from here on the slots' own ranks count
+  step.segments = {{slot, 0, 1}, {slot, 2, 1}, {slot, 4, 2}};
+  EXPECT_EQ(run(step), absl::InvalidArgumentError(absl::StrCat(
+                           "step plan: sum of the ranks of segments: expected at most ", 2 * most,
+                           ", got ", 3 * most)));
+  // What the step itself puts into a slot counts, and the last of it.
+  step.segments = {{slot, 0, 2}};
+  step.slot_changes = {{1 - slot, contents[static_cast<size_t>(slot)].contents}, {slot, nullptr}};
+  step.segments.push_back({1 - slot, 2, 4});
+  EXPECT_TRUE(run(step).ok());
+  step.slot_changes = {{slot, nullptr}, {slot, contents[static_cast<size_t>(slot)].contents}};
+  EXPECT_EQ(run(step).code(), absl::StatusCode::kInvalidArgument);
+}
+
+// Adapters of which each linear has one.
+constexpr size_t kAdapters = 4;
+
+// The base and every adapter: a step of their prompts, then each decodes alone.
+absl::StatusOr<std::vector<ModelHost::Logits>> RunSteps(ModelHost& host) {
+  std::mt19937 random(31);
+  std::vector<HostSequence> sequences(1 + kAdapters);
+  std::vector<StepPart> prompts;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    sequences[i].slot = static_cast<int32_t>(i) - 1;
+    prompts.push_back({&sequences[i], RandomTokens(random, host, 3)});
+  }
+  auto logits = host.Step(prompts);
+  for (HostSequence& sequence : sequences) {
+    if (!logits.ok()) break;
+    const StepPart part[] = {{&sequence, RandomTokens(random, host, 1)}};
+    auto more = host.Step(part);
+    if (!more.ok()) return more.status();
+    logits->push_back(std::move(more->front()));
+  }
+  return logits;
+}
+
+TEST(DeviceLoraTest, BesideTheBaseOrBeforeItTheBitsAreTheSame) {
+  DeviceSubject subject("llama");
+  std::vector<ModelHost::Logits> expected;
+  for (const bool beside : {false, true}) {
+    for (const int32_t graph_rows : {0, 1}) {
+      const auto host =
+          subject.OnSim({.order = SimOrder::kRandom, .seed = 3}, DType::kBf16, kAdapters,
+                        {.max_graph_rows = graph_rows, .lora = {.beside_base = beside}});
+      const auto logits = RunSteps(*host);
+      ASSERT_TRUE(logits.ok()) << logits.status();
+      if (expected.empty()) expected = *logits;
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_EQ(DifferentBits((*logits)[i], expected[i]), 0u) << beside << ", request " << i;
+      }
+    }
+  }
+}
+
+// Three layers' waits in a step with LoRA: that of the plan, and of each linear the fork and the
+// join.
+constexpr int64_t kStepWaits = 1 + 2 * 3 * 4;
+
+class LostWaitTest : public testing::Test {
+ protected:
+  // What comes of it when the simulator loses one wait: of the start, or of a step.
+  absl::Status Run(int32_t graph_rows, int64_t lost_wait) {
+    const auto host = subject_.TryOnSim({.order = SimOrder::kTimed, .lost_wait = lost_wait},
+                                        DType::kBf16, kAdapters, {.max_graph_rows = graph_rows});
+    if (!host.ok()) return host.status();
+    const absl::Status status = RunSteps(**host).status();
+    waits_ = static_cast<kernels::SimDevice&>(DeviceBackend::Of(**host).device()).num_waits();
+    return status;
+  }
+
+  DeviceSubject subject_{"llama"};
+  int64_t waits_ = 0;
+};
+
+// A wait that is left out is found though the order is the one in which the numbers come out right.
+TEST_F(LostWaitTest, EveryForkAndJoinOfAStepIsNeeded) {
+  ASSERT_TRUE(Run(0, -1).ok());
+  EXPECT_EQ(waits_, (1 + kAdapters) * kStepWaits);  // the base alone has no LoRA
+  for (int64_t lost = 0; lost < kStepWaits; ++lost) {
+    EXPECT_THAT(std::string(Run(0, lost).message()), testing::HasSubstr("no event orders it"))
+        << "wait " << lost;
+  }
+}
+
+TEST_F(LostWaitTest, EveryForkAndJoinOfACaptureIsNeeded) {
+  ASSERT_TRUE(Run(1, -1).ok());
+  EXPECT_EQ(waits_, 3 * kStepWaits);  // before the capture, in it, of the prompts
+  for (int64_t lost = kStepWaits; lost < 2 * kStepWaits; ++lost) {
+    EXPECT_FALSE(Run(1, lost).ok()) << "wait " << lost;
+  }
+}
+
+}  // namespace
+}  // namespace chorus::test
