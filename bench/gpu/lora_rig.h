@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/gpu/hash_bf16.h"
 #include "kernels/lora/expand_kernel.h"
 #include "kernels/lora/lora_plan_kernel.h"
 
@@ -101,14 +102,6 @@ int ModuleInputs(int module);
 int ModuleOutputs(int module);
 int SiteWidth(int site);
 
-// The bf16 at `n`, alike on host and device, of about ±0.06: sign, one of four exponents, mantissa.
-__host__ __device__ inline uint16_t HashBf16(uint64_t n) {
-  n += 0x9e3779b97f4a7c15ull;
-  n = (n ^ (n >> 30)) * 0xbf58476d1ce4e5b9ull;
-  n = (n ^ (n >> 27)) * 0x94d049bb133111ebull;
-  const auto h = static_cast<uint32_t>(n >> 32);
-  return static_cast<uint16_t>((h & 0x8000u) | ((119u + (h >> 16 & 3u)) << 7) | (h & 0x7fu));
-}
 // Element i of the pool is HashBf16(i), of the inputs of a site HashBf16(InputSalt(site) + i).
 constexpr uint64_t InputSalt(int site) { return (1ull << 50) * (site + 1); }
 

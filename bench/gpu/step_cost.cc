@@ -1,0 +1,87 @@
+#include "bench/gpu/step_cost.h"
+
+#include <algorithm>
+
+#include "kernels/lora/tiles.h"
+
+namespace chorus::bench {
+namespace {
+
+using engine::ModelConfig;
+using engine::WeightRole;
+using engine::WeightShape;
+using kernels::DType;
+
+constexpr int64_t kElementBytes = 2;  // of matrices, K, V and adapters
+
+int NumModules(bool attention_only) {
+  return attention_only ? kernels::kO + 1 : kernels::kNumLoraModules;
+}
+
+// Multiplications and additions of one row at an adapter.
+double AdapterFlops(const ModelConfig& config, int32_t rank, bool attention_only) {
+  double flops = 0.0;
+  for (int m = 0; m < NumModules(attention_only); ++m) {
+    const ModelConfig::LinearShape shape = config.linear(static_cast<kernels::LoraModule>(m));
+    flops += 2.0 * rank * static_cast<double>(shape.inputs + shape.outputs);
+  }
+  return config.layers * flops;
+}
+
+}  // namespace
+
+int64_t AdapterBytes(const ModelConfig& config, int32_t rank, bool attention_only) {
+  int64_t tiles = 0;
+  for (int m = 0; m < NumModules(attention_only); ++m) {
+    const ModelConfig::LinearShape shape = config.linear(static_cast<kernels::LoraModule>(m));
+    tiles += kernels::MatrixTiles(shape.inputs, rank) + kernels::MatrixTiles(shape.outputs, rank);
+  }
+  return config.layers * tiles * kernels::TileBytes(DType::kBf16);
+}
+
+StepCost CostOf(const ModelConfig& config, const StepCase& c) {
+  StepCost cost;
+  const int64_t rows = c.rows();
+  const auto sampled = static_cast<int64_t>(c.sequences.size());
+  for (const WeightShape& shape : WeightShapesOf(config)) {
+    const int64_t elements = shape.rows * shape.cols;
+    if (!IsMatrix(shape.place.role)) {
+      cost.weight_bytes += elements * static_cast<int64_t>(sizeof(float));
+    } else if (shape.place.role == WeightRole::kEmbedding) {
+      cost.weight_bytes += rows * shape.cols * kElementBytes;
+    } else {
+      const int64_t of = shape.place.role == WeightRole::kLmHead ? sampled : rows;
+      cost.weight_bytes += elements * kElementBytes;
+      cost.linear_flops += 2.0 * static_cast<double>(elements * of);
+    }
+  }
+  const int64_t token_bytes =
+      int64_t{2} * config.kv_heads * config.head_dim * config.layers * kElementBytes;
+  for (const StepSequence& sequence : c.sequences) {
+    cost.kv_bytes += (sequence.context + sequence.rows) * token_bytes;
+    // Row r of the newest sees the tokens up to itself.
+    const double seen =
+        sequence.rows * (sequence.context - 0.5 * static_cast<double>(sequence.rows - 1));
+    cost.attention_flops += 4.0 * seen * config.heads * config.head_dim * config.layers;
+    if (sequence.adapter >= 0) {
+      const int32_t rank = c.ranks[static_cast<size_t>(sequence.adapter)];
+      cost.adapter_flops += sequence.rows * AdapterFlops(config, rank, c.attention_only);
+    }
+  }
+  for (const int32_t adapter : c.used_adapters()) {
+    cost.adapter_bytes +=
+        AdapterBytes(config, c.ranks[static_cast<size_t>(adapter)], c.attention_only);
+  }
+  return cost;
+}
+
+double FloorUs(const StepCost& cost, const StepRates& rates) {
+  const auto longer = [&](int64_t bytes, double flops) {
+    return std::max(static_cast<double>(bytes) / rates.bytes_per_us, flops / rates.flops_per_us);
+  };
+  return longer(cost.weight_bytes, cost.linear_flops) +
+         longer(cost.kv_bytes, cost.attention_flops) +
+         longer(cost.adapter_bytes, cost.adapter_flops);
+}
+
+}  // namespace chorus::bench
