@@ -1,4 +1,4 @@
-// CudaArch: what a kernel body may ask of the GPU. All PTX of our kernels is here and in the two
+// CudaArch: what a kernel body may ask of the GPU. All PTX of our kernels is here and in the three
 // headers that this one includes; the SIMT executor answers the same calls on the host
 // (tests/simt/arch_simt.h), and checks what a GPU would not.
 //
@@ -8,6 +8,7 @@
 #define CHORUS_KERNELS_DEVICE_ARCH_CUDA_CUH_
 
 #include "kernels/device/cuda_bulk_copies.cuh"
+#include "kernels/device/cuda_clusters.cuh"
 #include "kernels/device/cuda_span.cuh"
 #include "kernels/device/device_code.h"
 #include "kernels/device/dtype.h"
@@ -16,7 +17,7 @@
 
 namespace chorus::kernels {
 
-class CudaArch : public CudaBulkCopies {
+class CudaArch : public CudaBulkCopies, public CudaClusters {
  public:
   CHORUS_DEVICE int Thread() const { return static_cast<int>(threadIdx.x); }
   CHORUS_DEVICE int Lane() const { return static_cast<int>(threadIdx.x) % kWarpThreads; }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
+#include "kernels/device/cluster_check.h"
 #include "kernels/device/cuda_choice.h"
 #include "kernels/device/cuda_context.h"
 #include "kernels/device/cuda_errors.h"
@@ -38,6 +39,7 @@ class CudaDeviceImpl : public CudaDevice {
     return NewCudaTimer(&context_);
   }
   absl::Status Prepare(const Kernel& kernel, int32_t shared_bytes) override;
+  absl::StatusOr<int32_t> ResidentBlocks(const Kernel& kernel, int32_t shared_bytes) override;
   void Seal() override { context_.Seal(); }
   DeviceCounters counters() const override { return context_.counters(); }
 
@@ -144,6 +146,7 @@ absl::Status CudaDeviceImpl::Prepare(const Kernel& kernel, int32_t shared_bytes)
   if (kernel.cuda_entry == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat(kernel.name, ": was not compiled for CUDA"));
   }
+  CHORUS_RETURN_IF_ERROR(CheckClusters(kernel, info_));
   CHORUS_RETURN_IF_ERROR(context_.Enter());
   cudaFuncAttributes attributes;
   const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel.cuda_entry);
@@ -163,6 +166,26 @@ absl::Status CudaDeviceImpl::Prepare(const Kernel& kernel, int32_t shared_bytes)
     context_.SetPreparedBytes(kernel.cuda_entry, shared_bytes);
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<int32_t> CudaDeviceImpl::ResidentBlocks(const Kernel& kernel, int32_t shared_bytes) {
+  CHORUS_RETURN_IF_ERROR(CheckClusters(kernel, info_));
+  CHORUS_RETURN_IF_ERROR(context_.Enter());
+  if (kernel.cluster_blocks == 1) {
+    int blocks = 0;
+    CHORUS_RETURN_IF_ERROR(context_.Check(
+        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel.cuda_entry, kernel.threads,
+                                                      static_cast<size_t>(shared_bytes)),
+        kernel.name));
+    if (blocks == 0) return NoClusterFits(kernel, info_);
+    return blocks * info_.multiprocessors;
+  }
+  CudaLaunch launch(kernel, kernel.cluster_blocks, shared_bytes, nullptr);
+  int clusters = 0;
+  CHORUS_RETURN_IF_ERROR(context_.Check(
+      cudaOccupancyMaxActiveClusters(&clusters, kernel.cuda_entry, launch.config()), kernel.name));
+  if (clusters == 0) return NoClusterFits(kernel, info_);
+  return clusters * kernel.cluster_blocks;
 }
 
 }  // namespace

@@ -211,9 +211,23 @@ absl::Status CudaStream::CheckForeignLaunch(const char* op) {
   return absl::OkStatus();
 }
 
+CudaLaunch::CudaLaunch(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
+                       cudaStream_t stream) {
+  config_.gridDim = dim3(static_cast<unsigned>(blocks));
+  config_.blockDim = dim3(static_cast<unsigned>(kernel.threads));
+  config_.dynamicSmemBytes = static_cast<size_t>(shared_bytes);
+  config_.stream = stream;
+  if (kernel.cluster_blocks == 1) return;
+  attribute_.id = cudaLaunchAttributeClusterDimension;
+  attribute_.val.clusterDim = {static_cast<unsigned>(kernel.cluster_blocks), 1, 1};
+  config_.attrs = &attribute_;
+  config_.numAttrs = 1;
+}
+
 absl::Status CudaStream::LaunchBytes(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
                                      const void* params, int64_t params_bytes) {
   CHORUS_CHECK_GT(blocks, 0);
+  CHORUS_CHECK_EQ(blocks % kernel.cluster_blocks, 0);
   CHORUS_CHECK_EQ(params_bytes, kernel.params_bytes);
   if (kernel.cuda_entry == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat(kernel.name, ": was not compiled for CUDA"));
@@ -227,14 +241,11 @@ absl::Status CudaStream::LaunchBytes(const Kernel& kernel, int32_t blocks, int32
                                                         "prepared for ", prepared));
     }
   }
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(blocks));
-  config.blockDim = dim3(static_cast<unsigned>(kernel.threads));
-  config.dynamicSmemBytes = static_cast<size_t>(shared_bytes);
-  config.stream = stream_;
+  const CudaLaunch launch(kernel, blocks, shared_bytes, stream_);
   void* arguments[] = {const_cast<void*>(params)};  // copied before the call returns
-  CHORUS_RETURN_IF_ERROR(context_->Check(cudaLaunchKernelExC(&config, kernel.cuda_entry, arguments),
-                                         kernel.name, last_launch_));
+  CHORUS_RETURN_IF_ERROR(
+      context_->Check(cudaLaunchKernelExC(launch.config(), kernel.cuda_entry, arguments),
+                      kernel.name, last_launch_));
   last_launch_ = kernel.name;
   context_->CountLaunch(kernel.name);
   return absl::OkStatus();

@@ -68,6 +68,20 @@ class CudaStream : public DeviceStream {
   bool capturing_ = false;             // since its own BeginCapture
 };
 
+// How a kernel is launched, its clusters with it.
+class CudaLaunch {
+ public:
+  CudaLaunch(const Kernel& kernel, int32_t blocks, int32_t shared_bytes, cudaStream_t stream);
+  CudaLaunch(const CudaLaunch&) = delete;
+  CudaLaunch& operator=(const CudaLaunch&) = delete;
+
+  const cudaLaunchConfig_t* config() const { return &config_; }
+
+ private:
+  cudaLaunchAttribute attribute_ = {};
+  cudaLaunchConfig_t config_ = {};
+};
+
 // REQUIRES: streams given to it are CudaStreams.
 absl::StatusOr<std::unique_ptr<DeviceTimer>> NewCudaTimer(CudaContext* context);
 

@@ -115,6 +115,7 @@ class DeviceStream {
 
   // `blocks` > 0 thread blocks of `kernel`, each with `shared_bytes` of dynamic shared memory, for
   // which it was prepared (Device::Prepare). `params` is the kernel's struct, read before return.
+  // REQUIRES: whole clusters (Kernel::cluster_blocks).
   template <class Params>
   absl::Status Launch(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
                       const Params& params) {
@@ -167,8 +168,11 @@ class Device {
 
   // Loads the kernel's code and lets its launches ask for up to `shared_bytes`. Before Seal, for
   // each kernel that is launched later; again with more is fine. FailedPrecondition when this
-  // device cannot run it: no code for its architecture, too much shared memory, too many threads.
+  // device cannot run it: no code for its architecture, too much shared memory, too many threads,
+  // clusters where there are none.
   virtual absl::Status Prepare(const Kernel& kernel, int32_t shared_bytes) = 0;
+  // How many blocks of a prepared kernel run at once, in whole clusters. FailedPrecondition: none.
+  virtual absl::StatusOr<int32_t> ResidentBlocks(const Kernel& kernel, int32_t shared_bytes) = 0;
   virtual void Seal() = 0;
   virtual DeviceCounters counters() const = 0;
 };

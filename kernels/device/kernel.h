@@ -4,7 +4,7 @@
 //
 // and its header declares `extern const Kernel kLoraShrinkBf16;` beside the struct
 // LoraShrinkParams, which holds pointers and counts only, so that it has one layout for both
-// compilers.
+// compilers. CHORUS_CLUSTER_KERNEL takes the blocks of a cluster before the body.
 #ifndef CHORUS_KERNELS_DEVICE_KERNEL_H_
 #define CHORUS_KERNELS_DEVICE_KERNEL_H_
 
@@ -21,28 +21,36 @@ struct Kernel {
   int32_t params_bytes;
   const void* cuda_entry;                                    // null unless nvcc compiled it
   void (*simt_entry)(SimtBlock& block, const void* params);  // null unless the tests did
+  int32_t cluster_blocks = 1;  // above 1: launched in clusters of so many blocks, 9.0 and newer
 };
 
 }  // namespace chorus::kernels
 
 #if defined(__CUDACC__)
-#define CHORUS_KERNEL(name, Params, threads, min_blocks, ...)                                   \
-  __global__ void __launch_bounds__(threads, min_blocks)                                        \
-      name##Entry(const __grid_constant__ Params params) {                                      \
-    CudaArch arch;                                                                              \
-    __VA_ARGS__;                                                                                \
-  }                                                                                             \
-  const Kernel name = {                                                                         \
-      #name,  threads, min_blocks, sizeof(Params), reinterpret_cast<const void*>(&name##Entry), \
-      nullptr};
+#define CHORUS_CLUSTER_KERNEL(name, Params, threads, min_blocks, cluster_blocks, ...) \
+  __global__ void __launch_bounds__(threads, min_blocks)                              \
+      name##Entry(const __grid_constant__ Params params) {                            \
+    CudaArch arch;                                                                    \
+    __VA_ARGS__;                                                                      \
+  }                                                                                   \
+  const Kernel name = {#name,                                                         \
+                       threads,                                                       \
+                       min_blocks,                                                    \
+                       sizeof(Params),                                                \
+                       reinterpret_cast<const void*>(&name##Entry),                   \
+                       nullptr,                                                       \
+                       cluster_blocks};
 #else
-#define CHORUS_KERNEL(name, Params, threads, min_blocks, ...)          \
-  static void name##Entry(SimtBlock& block, const void* params_data) { \
-    SimtArch arch(block);                                              \
-    const Params& params = *static_cast<const Params*>(params_data);   \
-    __VA_ARGS__;                                                       \
-  }                                                                    \
-  const Kernel name = {#name, threads, min_blocks, sizeof(Params), nullptr, &name##Entry};
+#define CHORUS_CLUSTER_KERNEL(name, Params, threads, min_blocks, cluster_blocks, ...) \
+  static void name##Entry(SimtBlock& block, const void* params_data) {                \
+    SimtArch arch(block);                                                             \
+    const Params& params = *static_cast<const Params*>(params_data);                  \
+    __VA_ARGS__;                                                                      \
+  }                                                                                   \
+  const Kernel name = {#name,   threads,      min_blocks,    sizeof(Params),          \
+                       nullptr, &name##Entry, cluster_blocks};
 #endif
+#define CHORUS_KERNEL(name, Params, threads, min_blocks, ...) \
+  CHORUS_CLUSTER_KERNEL(name, Params, threads, min_blocks, 1, __VA_ARGS__)
 
 #endif  // CHORUS_KERNELS_DEVICE_KERNEL_H_

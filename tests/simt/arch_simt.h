@@ -36,6 +36,17 @@ class SimtArch {
     return block_.TakenAway(SiteKind::kGuard, {file, line}) || condition;
   }
 
+  int ClusterBlock() const { return block_.cluster_block(); }
+  int ClusterBlocks() const { return block_.cluster_blocks(); }
+  void ClusterSync(CHORUS_SITE) { block_.ClusterSync({file, line}); }
+  template <class T>
+  SimtRemoteSpan<T> Remote(const SimtSpan<T>& span, int block, CHORUS_SITE) const {
+    if (span.region_ != nullptr) {
+      block_.Fail("Remote at %s:%d is not of shared memory", FileName(file), line);
+    }
+    return {block_, span, block};
+  }
+
   void WaitForPrior() {}  // kernels run one after the other
   void LetNextBegin() {}
 

@@ -8,9 +8,15 @@ void Shadow::BeginBlock(int bytes) {
   const auto pairs = static_cast<size_t>(bytes + 1) / 2;
   if (pairs_.size() < pairs) pairs_.resize(pairs);
   if (!atomics_.empty() && atomics_.size() < pairs) atomics_.resize(pairs_.size());
+  if (!remote_.empty() && remote_.size() < pairs) remote_.resize(pairs_.size());
   EndInterval();
   CHORUS_CHECK_GT(interval_, 0u);
-  block_begin_ = interval_;
+  block_begin_ = cluster_begin_ = interval_;
+}
+
+void Shadow::EndClusterInterval() {
+  EndInterval();
+  cluster_begin_ = interval_;
 }
 
 void Shadow::EndInterval() {
@@ -119,6 +125,11 @@ std::optional<Shadow::Conflict> Shadow::Touch(Access access, int begin, int byte
         Unordered(atomics_[static_cast<size_t>(i)], actor)) {
       return Report(Conflict::kAtomic, atomics_[static_cast<size_t>(i)], i, actor);
     }
+    if (!Reads(access) && !remote_.empty() &&
+        remote_[static_cast<size_t>(i)].interval >= cluster_begin_) {
+      const RemoteReader& reader = remote_[static_cast<size_t>(i)];
+      return Conflict{Conflict::kRead, 2 * i, kSeveral, reader.line, false, reader.block};
+    }
     switch (access) {
       case Access::kRead:
       case Access::kStream:
@@ -131,6 +142,25 @@ std::optional<Shadow::Conflict> Shadow::Touch(Access access, int begin, int byte
         Join(atomics_[static_cast<size_t>(i)], actor);
         break;
     }
+  }
+  return std::nullopt;
+}
+
+std::optional<Shadow::Conflict> Shadow::TouchRemote(int begin, int bytes, int block,
+                                                    const Actor& actor) {
+  if (remote_.empty()) remote_.resize(pairs_.size());
+  for (int i = begin / 2; i < (begin + bytes + 1) / 2; ++i) {
+    const Party& writer = pairs_[static_cast<size_t>(i)].writer;
+    if (writer.copying) return Report(Conflict::kCopyUnderWay, writer, i, actor);
+    if (writer.interval >= cluster_begin_) {
+      const bool landed = writer.thread == kLanding;
+      return Report(landed ? Conflict::kLanded : Conflict::kWritten, writer, i, actor);
+    }
+    if (writer.interval < block_begin_) return Report(Conflict::kUnwritten, writer, i, actor);
+    if (!atomics_.empty() && atomics_[static_cast<size_t>(i)].interval >= cluster_begin_) {
+      return Report(Conflict::kAtomic, atomics_[static_cast<size_t>(i)], i, actor);
+    }
+    remote_[static_cast<size_t>(i)] = {interval_, block, actor.line};
   }
   return std::nullopt;
 }

@@ -8,6 +8,8 @@
 //
 // The bytes of bulk copies that land together are a landing. Within the interval it is ordered
 // before the threads that waited for its mbarrier, and those that met one of them in a SyncWarp.
+//
+// Other blocks of a cluster may read. Between them and this block only ClusterSyncs order.
 #ifndef CHORUS_TESTS_SIMT_SHADOW_H_
 #define CHORUS_TESTS_SIMT_SHADOW_H_
 
@@ -50,15 +52,19 @@ class Shadow {
     int thread;  // who was there before, or kSeveral
     int line;
     bool same_warp;
+    int block = -1;  // whose thread it was, if another's
   };
 
   // Nothing of `bytes` has been written.
   void BeginBlock(int bytes);
   void EndInterval();
   void EndWarpInterval(int warp);
+  void EndClusterInterval();
 
   // Notes the access, or tells what it conflicts with.
   std::optional<Conflict> Touch(Access access, int begin, int bytes, const Actor& actor);
+  // The same for a read by another block, number `block` of the launch.
+  std::optional<Conflict> TouchRemote(int begin, int bytes, int block, const Actor& actor);
   // From issue to landing of an asynchronous copy nobody may touch the bytes.
   void SetCopying(int begin, int bytes, bool copying);
   // Whose stores the copy engine does not see yet, if any are among the bytes.
@@ -88,6 +94,12 @@ class Shadow {
     Party readers;
   };
 
+  struct RemoteReader {
+    uint32_t interval = 0;  // of this block
+    int32_t block = -1;
+    int32_t line = 0;
+  };
+
   struct Landing {
     std::array<uint32_t, 32> waiters{};  // a bit for each lane of each warp
   };
@@ -99,11 +111,13 @@ class Shadow {
 
   uint32_t interval_ = 0;
   uint32_t block_begin_ = 0;    // the first interval of this block
+  uint32_t cluster_begin_ = 0;  // the first since the last ClusterSync
   std::vector<Pair> pairs_;     // of bytes
   uint32_t first_landing_ = 1;  // of this interval
   std::vector<Landing> landings_;
   std::array<uint8_t, 1024> fences_{};  // passed by each thread, modulo 256
   std::vector<Party> atomics_;          // like pairs_; empty until the first atomic
+  std::vector<RemoteReader> remote_;    // the newest; empty until the first
 };
 
 }  // namespace chorus::kernels

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
+#include "kernels/device/cluster_check.h"
 #include "kernels/status_macros.h"
 #include "tests/simt/sim_stream.h"
 #include "tests/simt/simt_launch.h"
@@ -123,6 +124,7 @@ absl::Status SimDevice::AddLaunch(int queue, const Kernel& kernel, int32_t block
     return absl::FailedPreconditionError(
         absl::StrCat(kernel.name, ": was not compiled for the SIMT executor"));
   }
+  CHORUS_RETURN_IF_ERROR(CheckClusters(kernel, options_.info));
   if (shared_bytes > kUnpreparedSharedBytes) {
     const auto found = prepared_bytes_.find(&kernel);
     const int32_t prepared = found == prepared_bytes_.end() ? 0 : found->second;
@@ -238,6 +240,7 @@ absl::Status SimDevice::Prepare(const Kernel& kernel, int32_t shared_bytes) {
     return absl::FailedPreconditionError(
         absl::StrCat(kernel.name, ": was not compiled for the SIMT executor"));
   }
+  CHORUS_RETURN_IF_ERROR(CheckClusters(kernel, options_.info));
   if (shared_bytes > options_.info.max_block_shared_bytes) {
     return absl::FailedPreconditionError(
         absl::StrCat(kernel.name, ": needs ", shared_bytes, " bytes of shared memory a block, ",
@@ -246,6 +249,13 @@ absl::Status SimDevice::Prepare(const Kernel& kernel, int32_t shared_bytes) {
   int32_t& prepared = prepared_bytes_[&kernel];
   prepared = std::max(prepared, shared_bytes);
   return absl::OkStatus();
+}
+
+absl::StatusOr<int32_t> SimDevice::ResidentBlocks(const Kernel& kernel, int32_t) {
+  CHORUS_RETURN_IF_ERROR(CheckClusters(kernel, options_.info));
+  const int32_t blocks = options_.info.multiprocessors * kernel.min_blocks;
+  if (blocks < kernel.cluster_blocks) return NoClusterFits(kernel, options_.info);
+  return blocks / kernel.cluster_blocks * kernel.cluster_blocks;
 }
 
 void SimDevice::Seal() {

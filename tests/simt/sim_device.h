@@ -88,6 +88,7 @@ class SimDevice : public Device {
   absl::StatusOr<std::unique_ptr<DeviceEvent>> NewEvent() override;
   absl::StatusOr<std::unique_ptr<DeviceTimer>> NewTimer() override;
   absl::Status Prepare(const Kernel& kernel, int32_t shared_bytes) override;
+  absl::StatusOr<int32_t> ResidentBlocks(const Kernel& kernel, int32_t shared_bytes) override;
   void Seal() override;
   DeviceCounters counters() const override;
 

@@ -244,6 +244,25 @@ TEST(SimPrepareTest, SharedMemoryPastTheDefaultIsPreparedBeforeSeal) {
   EXPECT_TRUE(IsRefused(bench.one->Launch(foreign, 1, 0, params), "kForeign"));
 }
 
+TEST(SimClusterTest, RefusalsSayWhatIsMissing) {
+  const ClusterSumParams params{nullptr, kTestClusterBlocks};
+  SimOptions older{.seed = 2};
+  older.info.compute_capability = 80;
+  SimBench without(older);
+  const char* const want =
+      "kTestClusterSum: runs in clusters of thread blocks, which need compute "
+      "capability 9.0, simulator has 8.0";
+  EXPECT_TRUE(IsRefused(without.device.Prepare(kTestClusterSum, kTestClusterShared), want));
+  EXPECT_TRUE(IsRefused(
+      without.one->Launch(kTestClusterSum, kTestClusterBlocks, kTestClusterShared, params), want));
+  SimOptions small{.seed = 2};
+  small.info.multiprocessors = 1;
+  SimBench few(small);
+  EXPECT_TRUE(
+      IsRefused(few.device.ResidentBlocks(kTestClusterSum, kTestClusterShared).status(),
+                "kTestClusterSum: no cluster of 4 thread blocks fits on the multiprocessors of"));
+}
+
 TEST(SimThreadsTest, StreamsOfSeveralThreadsDoNotMixUp) {
   SimDevice device({.order = SimOrder::kRandom, .seed = 3});
   std::vector<std::thread> threads;

@@ -49,23 +49,17 @@ void SimtBlock::BeginBlock(int32_t block) {
   warps_.assign(static_cast<size_t>(threads / kWarpThreads), Warp{});
   barriers_.clear();
   num_left_ = num_at_sync_ = 0;
-  deadlock_ = false;
+  remote_reader_ = {};
   failure_[0] = '\0';
   std::memset(shared_, 0xff, static_cast<size_t>(grid_->shared_bytes));  // NaN, or -1
   shadow_.BeginBlock(grid_->shared_bytes);
   turns_.Begin(grid_->options, threads, block);
 }
 
-bool SimtBlock::Run(int32_t block) {
-  BeginBlock(block);
-  thread_ = turns_.Next();
-  caller_.SwitchTo(*fibers_[static_cast<size_t>(thread_)]);
-  const std::string failure = deadlock_ ? DescribeDeadlock() : failure_.data();
-  if (failure.empty()) return true;
-  shadow_.Forget();
-  grid_->report.failure =
-      std::string(grid_->kernel.name) + ", block " + std::to_string(block) + ": " + failure;
-  return false;
+bool SimtBlock::ChooseThread() {
+  const int next = turns_.Next();
+  if (next >= 0) thread_ = next;
+  return next >= 0;
 }
 
 void SimtBlock::RunThread(void* block_of_thread) {
@@ -87,42 +81,46 @@ void SimtBlock::LeaveKernel() {
     Fail("thread %d left the kernel, lanes of its warp wait in %s at %s:%d", thread_,
          Name(warp().meeting), FileName(warp().place.file), warp().place.line);
   }
-  thread.left = true;
-  ++num_left_;
-  turns_.SetWaiting(thread_);
-  Fiber& own = *fibers_[static_cast<size_t>(thread_)];
-  const int next = turns_.Next();
-  if (next < 0) {
-    deadlock_ = num_left_ < num_threads();
-    if (!deadlock_) FailIfBulkUnderWay();
-    own.LeaveFor(caller_);
+  if (cluster_->num_at_sync_ > 0) {
+    Fail("thread %d left the kernel, %d threads of its cluster wait in ClusterSync at %s:%d",
+         thread_, cluster_->num_at_sync_, FileName(cluster_->sync_.file), cluster_->sync_.line);
   }
-  thread_ = next;
-  own.LeaveFor(*fibers_[static_cast<size_t>(next)]);
+  thread.left = true;
+  ++cluster_->num_left_;
+  if (++num_left_ == num_threads()) {
+    FailIfBulkUnderWay();
+    FailIfStillRead();
+  }
+  turns_.SetWaiting(thread_);
+  Fiber& own = fiber();
+  SimtBlock* const next = cluster_->Next();
+  if (next == nullptr) {
+    cluster_->deadlock_ = cluster_->num_left_ < cluster_->size() * num_threads();
+    own.LeaveFor(cluster_->caller_);
+  }
+  own.LeaveFor(next->fiber());
 }
 
 void SimtBlock::Wait(Meeting meeting, Place place) {
   self().waits = meeting;
   self().place = place;
   turns_.SetWaiting(thread_);
-  Fiber& own = *fibers_[static_cast<size_t>(thread_)];
-  const int next = turns_.Next();
-  if (next < 0) {
-    deadlock_ = true;
-    own.LeaveFor(caller_);
+  Fiber& own = fiber();
+  SimtBlock* const next = cluster_->Next();
+  if (next == nullptr) {
+    cluster_->deadlock_ = true;
+    own.LeaveFor(cluster_->caller_);
   }
-  thread_ = next;
   ++grid_->report.switches;
-  own.SwitchTo(*fibers_[static_cast<size_t>(next)]);
+  own.SwitchTo(next->fiber());
 }
 
 void SimtBlock::Yield() {
-  const int own = thread_;
-  const int next = turns_.Next();
-  if (next == own) return;
-  thread_ = next;
+  Fiber& own = fiber();
+  Fiber& next = cluster_->Next()->fiber();
+  if (&next == &own) return;
   ++grid_->report.switches;
-  fibers_[static_cast<size_t>(own)]->SwitchTo(*fibers_[static_cast<size_t>(next)]);
+  own.SwitchTo(next);
 }
 
 void SimtBlock::Wake(int thread) {
@@ -281,7 +279,7 @@ void SimtBlock::TouchShared(Access access, const void* at, int bytes, Place plac
   if (!grid_->options.shadow) return;
   const auto begin = static_cast<int>(static_cast<const std::byte*>(at) - shared_);
   const auto conflict = shadow_.Touch(access, begin, bytes, {thread_, warp().interval, place.line});
-  if (conflict.has_value()) FailShared(*conflict, access, place);
+  if (conflict.has_value()) FailShared(*conflict, access, place, this);
 }
 
 void SimtBlock::TouchGlobal(SimtRegion& region, Access access, const void* at, int bytes,

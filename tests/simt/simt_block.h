@@ -3,8 +3,8 @@
 // silence: threads that do not meet, shared or global memory touched unordered or out of bounds,
 // copies used before they are waited for.
 //
-// All fibers run on the thread that calls Run. Whatever fails abandons the block, frames and all,
-// so kernel bodies own nothing.
+// A SimtCluster runs it. Whatever fails abandons the cluster, frames and all, so kernel bodies own
+// nothing.
 #ifndef CHORUS_TESTS_SIMT_SIMT_BLOCK_H_
 #define CHORUS_TESTS_SIMT_SIMT_BLOCK_H_
 
@@ -20,6 +20,7 @@
 #include "tests/simt/fiber.h"
 #include "tests/simt/shadow.h"
 #include "tests/simt/simt_barrier.h"
+#include "tests/simt/simt_cluster.h"
 #include "tests/simt/simt_memory.h"
 #include "tests/simt/simt_options.h"
 #include "tests/simt/turns.h"
@@ -27,25 +28,23 @@
 
 namespace chorus::kernels {
 
-// A launch under way; borrows everything.
-struct SimtGrid {
-  const Kernel& kernel;
-  const void* params;
-  int32_t blocks;
-  int32_t shared_bytes;
-  SimtMemory& memory;
-  const SimtOptions& options;
-  SimtReport& report;
-};
-
 class SimtBlock {
  public:
-  // The launch's side. `grid` must outlive the runs of its blocks.
+  // Number `rank` of its clusters.
+  SimtBlock(SimtCluster* cluster, int rank) : cluster_(cluster), rank_(rank) {}
+
+  // The cluster's side.
   void BeginLaunch(const SimtGrid& grid);
-  // False: the block failed, and the report says why.
-  bool Run(int32_t block);
+  void BeginBlock(int32_t block);
+  bool ChooseThread();                                               // false: none is ready
+  Fiber& fiber() { return *fibers_[static_cast<size_t>(thread_)]; }  // the chosen thread's
+  const char* failure() const { return failure_.data(); }            // "" without one
+  void AddWaiting(std::vector<WaitingThreads>* groups) const;
+  void Forget() { shadow_.Forget(); }  // of a block that was abandoned
 
   // The Arch's side, called by the fiber that runs.
+  int cluster_block() const { return rank_; }
+  int cluster_blocks() const { return grid_->kernel.cluster_blocks; }
   int thread() const { return thread_; }
   int num_threads() const { return grid_->kernel.threads; }
   int block() const { return block_; }
@@ -64,6 +63,9 @@ class SimtBlock {
 
   void Sync(Place place);
   void SyncWarp(Place place);
+  void ClusterSync(Place place);
+  // Where block `rank` of the cluster has what lies at `own` here; touched as a read.
+  const std::byte* Remote(int rank, const void* own, int bytes, Place place);
   uint32_t Shfl(uint32_t value, int lane, Place place);
   uint32_t Ballot(bool value, Place place);
   void Mma(DType type, int k, const MmaFragments& fragments, Place place);
@@ -100,7 +102,6 @@ class SimtBlock {
  private:
   static constexpr int kSeenBits = 8;
 
-  enum class Meeting : uint8_t { kNone, kSync, kSyncWarp, kShfl, kBallot, kMma, kBarWait };
   struct Copy {
     std::byte* to;
     const std::byte* from;
@@ -132,14 +133,15 @@ class SimtBlock {
     int lane;
     uint32_t* result;
   };
+  struct RemoteReader {
+    int block = 0;
+    Place place{"", 0};
+  };
 
   static void RunThread(void* block);
-  static const char* Name(Meeting meeting);
-
-  void BeginBlock(int32_t block);
   [[noreturn]] void LeaveKernel();
   void Wait(Meeting meeting, Place place);
-  void Yield();  // to the thread whose turn it is
+  void Yield();  // to the thread whose turn it is, of any block
   void Wake(int thread);
   void WakeWarp();
   // True for the last of the warp to arrive, who acts for all and wakes them; others wait inside.
@@ -152,21 +154,24 @@ class SimtBlock {
   SimtBarrier& Find(const std::byte* bar, Place place);
   void EndPhaseIfOver(SimtBarrier& barrier, bool somebody_waits, Place place);
   void FailIfBulkUnderWay();
+  void FailIfStillRead();
 
   void TouchShared(Access access, const void* at, int bytes, Place place);
   void TouchGlobal(SimtRegion& region, Access access, const void* at, int bytes, Place place);
-  [[noreturn]] void FailShared(const Shadow::Conflict& conflict, Access access, Place place);
+  // `owner`: whose shared memory it is.
+  [[noreturn]] void FailShared(const Shadow::Conflict& conflict, Access access, Place place,
+                               const SimtBlock* owner);
   [[noreturn]] void FailGlobal(SimtRegion::Conflict conflict, const SimtRegion& region,
                                int64_t byte, int other_block, Access access, Place place);
   void Learn(SeenSite& seen, SiteKind kind, Place place);
   bool CountTakenAway(Place place);
-  std::string DescribeDeadlock() const;
 
+  SimtCluster* const cluster_;
+  const int rank_;
   const SimtGrid* grid_ = nullptr;
   int block_ = 0;
   int thread_ = 0;  // that runs
   Turns turns_;
-  Fiber caller_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;
@@ -176,11 +181,11 @@ class SimtBlock {
   std::vector<std::byte> shared_storage_;
   std::byte* shared_ = nullptr;
   Shadow shadow_;
+  RemoteReader remote_reader_;  // one that reads this block's memory since the last ClusterSync
   std::map<int, SimtBarrier> barriers_;  // by shared byte
   SimtRegion nothing_{"a null pointer", nullptr, 0, SimtUse::kReadOnly, 4};
   std::array<SeenSite, 1 << kSeenBits> seen_{};  // a cache
   int64_t times_taken_away_ = 0;
-  bool deadlock_ = false;
   std::array<char, 512> failure_{};  // no string: its owner's frame may be abandoned
 };
 

@@ -81,7 +81,7 @@ void SimtBlock::Bulk(void* to, const void* from, int bytes, const std::byte* bar
   const auto unfenced = shadow_.FindUnfenced(begin, bytes);
   TouchShared(Access::kWrite, to, bytes, place);
   if (grid_->options.shadow && unfenced.has_value()) {
-    FailShared(*unfenced, Access::kWrite, place);
+    FailShared(*unfenced, Access::kWrite, place, this);
   }
   shadow_.SetCopying(begin, bytes, true);
   barrier.copies.push_back({target, static_cast<const std::byte*>(from), bytes});

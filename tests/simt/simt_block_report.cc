@@ -27,17 +27,12 @@ const char* NameOf(const SimtRegion* region) {
 
 }  // namespace
 
-const char* SimtBlock::Name(Meeting meeting) {
-  constexpr const char* kNames[] = {"none", "Sync", "SyncWarp", "Shfl", "Ballot", "Mma", "BarWait"};
-  return kNames[static_cast<size_t>(meeting)];
-}
-
 void SimtBlock::Fail(const char* format, ...) {
   va_list values;
   va_start(values, format);
   std::vsnprintf(failure_.data(), failure_.size(), format, values);
   va_end(values);
-  fibers_[static_cast<size_t>(thread_)]->LeaveFor(caller_);
+  fiber().LeaveFor(cluster_->caller_);
 }
 
 void SimtBlock::FailIndex(const SimtRegion* region, int64_t index, int64_t count, Place place) {
@@ -50,10 +45,14 @@ void SimtBlock::FailAlignment(const SimtRegion* region, int64_t index, int bytes
        place.line, bytes, static_cast<long long>(index), NameOf(region));
 }
 
-void SimtBlock::FailShared(const Shadow::Conflict& conflict, Access access, Place place) {
+void SimtBlock::FailShared(const Shadow::Conflict& conflict, Access access, Place place,
+                           const SimtBlock* owner) {
   char other[32] = "several threads";
-  if (conflict.thread != Shadow::kSeveral) {
-    std::snprintf(other, sizeof(other), "thread %d", conflict.thread);
+  if (conflict.block >= 0) {
+    std::snprintf(other, sizeof(other), "block %d", conflict.block);
+  } else if (conflict.thread != Shadow::kSeveral) {
+    std::snprintf(other, sizeof(other), "%sthread %d", owner == this ? "" : "its ",
+                  conflict.thread);
   }
   char what[128] = "";
   const char* did = "";
@@ -66,9 +65,9 @@ void SimtBlock::FailShared(const Shadow::Conflict& conflict, Access access, Plac
                     conflict.line);
       break;
     case Shadow::Conflict::kLanded:
-      std::snprintf(what, sizeof(what),
-                    "what the Bulk at line %d brought, with neither its BarWait nor a Sync between",
-                    conflict.line);
+      std::snprintf(what, sizeof(what), "what the Bulk at line %d brought, with %s", conflict.line,
+                    owner == this ? "neither its BarWait nor a Sync between"
+                                  : "no ClusterSync behind its BarWait");
       break;
     case Shadow::Conflict::kUnfenced:
       std::snprintf(what, sizeof(what), "what %s wrote at line %d, with no BarFence by it since",
@@ -85,11 +84,17 @@ void SimtBlock::FailShared(const Shadow::Conflict& conflict, Access access, Plac
       break;
   }
   if (*did != '\0') {
+    const bool of_cluster = owner != this || conflict.block >= 0;
     std::snprintf(what, sizeof(what), "what %s %s at line %d, with no %s between", other, did,
-                  conflict.line, conflict.same_warp ? "SyncWarp" : "Sync");
+                  conflict.line,
+                  of_cluster           ? "ClusterSync"
+                  : conflict.same_warp ? "SyncWarp"
+                                       : "Sync");
   }
-  Fail("thread %d at %s:%d: %s shared byte %d, %s", thread_, FileName(place.file), place.line,
-       Verb(access), conflict.byte, what);
+  char whose[32] = "";
+  if (owner != this) std::snprintf(whose, sizeof(whose), " of block %d", owner->block_);
+  Fail("thread %d at %s:%d: %s shared byte %d%s, %s", thread_, FileName(place.file), place.line,
+       Verb(access), conflict.byte, whose, what);
 }
 
 void SimtBlock::FailGlobal(SimtRegion::Conflict conflict, const SimtRegion& region, int64_t byte,
@@ -120,29 +125,17 @@ void SimtBlock::FailGlobal(SimtRegion::Conflict conflict, const SimtRegion& regi
        place.line, Verb(access), static_cast<long long>(byte), region.name(), what);
 }
 
-std::string SimtBlock::DescribeDeadlock() const {
-  struct Group {
-    Meeting meeting;
-    Place place;
-    int threads;
-  };
-  std::vector<Group> groups;
+void SimtBlock::AddWaiting(std::vector<WaitingThreads>* groups) const {
   for (const Thread& thread : threads_) {
     if (thread.left) continue;
-    auto group = groups.begin();
-    while (group != groups.end() &&
+    auto group = groups->begin();
+    while (group != groups->end() &&
            (group->meeting != thread.waits || group->place.line != thread.place.line)) {
       ++group;
     }
-    if (group == groups.end()) group = groups.insert(group, {thread.waits, thread.place, 0});
+    if (group == groups->end()) group = groups->insert(group, {thread.waits, thread.place, 0});
     ++group->threads;
   }
-  std::string text = "deadlock:";
-  for (const Group& group : groups) {
-    text += " " + std::to_string(group.threads) + " threads in " + Name(group.meeting) + " at " +
-            FileName(group.place.file) + ":" + std::to_string(group.place.line) + ",";
-  }
-  return text + " " + std::to_string(num_left_) + " have left";
 }
 
 }  // namespace chorus::kernels

@@ -9,13 +9,14 @@ namespace chorus::kernels {
 SimtReport RunSimt(const Kernel& kernel, int32_t blocks, int32_t shared_bytes, const void* params,
                    SimtMemory& memory, const SimtOptions& options) {
   CHORUS_CHECK_GT(blocks, 0);
-  thread_local SimtBlock executor;  // its stacks are worth keeping
+  thread_local SimtCluster executor;  // its stacks are worth keeping
   SimtReport report;
   const SimtGrid grid{kernel, params, blocks, shared_bytes, memory, options, report};
   memory.BeginLaunch(blocks);
   executor.BeginLaunch(grid);
-  for (const int block : InOrder(options, blocks)) {
-    if (!executor.Run(block)) break;
+  const int32_t size = kernel.cluster_blocks;
+  for (const int cluster : InOrder(options, blocks / size)) {
+    if (!executor.Run(cluster * size)) break;
   }
   if (options.sites != nullptr) options.sites->insert(report.sites.begin(), report.sites.end());
   return report;

@@ -14,8 +14,8 @@
 
 namespace chorus::kernels {
 
-// Runs `blocks` thread blocks, or those up to the first that fails. REQUIRES: `params` is the
-// kernel's struct, blocks > 0.
+// Runs `blocks` thread blocks, or those up to the first cluster that fails. REQUIRES: `params` is
+// the kernel's struct, blocks > 0 and a multiple of the kernel's clusters.
 SimtReport RunSimt(const Kernel& kernel, int32_t blocks, int32_t shared_bytes, const void* params,
                    SimtMemory& memory, const SimtOptions& options = {});
 

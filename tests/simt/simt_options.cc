@@ -10,8 +10,8 @@ const char* FileName(const char* path) {
 }
 
 std::string Name(const Site& site) {
-  constexpr const char* kNames[] = {"Sync",       "SyncWarp", "Guard",   "CopyWait",
-                                    "CopyCommit", "BarWait",  "BarFence"};
+  constexpr const char* kNames[] = {"Sync",       "SyncWarp", "Guard",    "CopyWait",
+                                    "CopyCommit", "BarWait",  "BarFence", "ClusterSync"};
   return std::string(FileName(std::string(site.file).c_str())) + ":" + std::to_string(site.line) +
          " " + kNames[static_cast<size_t>(site.kind)];
 }

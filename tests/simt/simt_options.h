@@ -12,8 +12,8 @@
 namespace chorus::kernels {
 
 // Whose turn it is among the threads of a block that can go on. Whoever has it runs until it has to
-// wait, or all were let go by a Sync or SyncWarp. Blocks run one after the other, in the same
-// order.
+// wait, or all were let go by a Sync or SyncWarp. Clusters of blocks, mostly of one, run one after
+// the other, in the same order; within one, blocks take turns in it too.
 enum class Order : uint8_t {
   kForward,  // the lowest first
   kReverse,  // the highest first
@@ -41,7 +41,8 @@ enum class SiteKind : uint8_t {
   kCopyWait,
   kCopyCommit,
   kBarWait,
-  kBarFence
+  kBarFence,
+  kClusterSync
 };
 struct Site {
   SiteKind kind;

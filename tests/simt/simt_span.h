@@ -48,6 +48,8 @@ class SimtSpan {
 
  private:
   friend class SimtArch;
+  template <class>
+  friend class SimtRemoteSpan;
 
   // The address of `bytes` bytes at element i.
   void* Locate(int64_t i, int bytes, size_t alignment, Place place) const {
@@ -83,6 +85,24 @@ class SimtSpan {
   SimtRegion* region_;
   T* data_;
   int64_t count_;
+};
+
+// What lies where `own` does in shared memory, in that of another block of the cluster.
+template <class T>
+class SimtRemoteSpan {
+ public:
+  SimtRemoteSpan(SimtBlock& block, const SimtSpan<T>& own, int rank)
+      : block_(&block), own_(own), rank_(rank) {}
+
+  void LoadTo(F4& to, int64_t i, CHORUS_SITE) const {
+    const void* const own = own_.Locate(i, sizeof(F4), alignof(F4), {file, line});
+    std::memcpy(&to, block_->Remote(rank_, own, sizeof(F4), {file, line}), sizeof(F4));
+  }
+
+ private:
+  SimtBlock* block_;
+  SimtSpan<T> own_;
+  int rank_;
 };
 
 }  // namespace chorus::kernels

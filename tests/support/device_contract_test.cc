@@ -286,6 +286,45 @@ TEST_P(DeviceContractTest, SharedMemoryPastTheDefaultIsPreparedFirst) {
   EXPECT_TRUE(IsRefused(device_->Prepare(kTestSharedSum, 512)));
 }
 
+TEST_P(DeviceContractTest, ClustersOfBlocksShareTheirMemoryWhereTheGpuHasThem) {
+  constexpr int kBlocks = 3 * kTestClusterBlocks;
+  const DeviceBuffer sums = Value(device_->Allocate(kBlocks * kTestThreads * 4));
+  const DeviceBuffer host = Value(device_->AllocatePinned(sums.bytes()));
+  const ClusterSumParams params{sums.As<float>(), kBlocks};
+  const auto launch = [&] {
+    return one_->Launch(kTestClusterSum, kBlocks, kTestClusterShared, params);
+  };
+  if (device_->info().compute_capability < 90) {
+    EXPECT_TRUE(IsRefused(device_->Prepare(kTestClusterSum, kTestClusterShared)));
+    EXPECT_TRUE(IsRefused(device_->ResidentBlocks(kTestClusterSum, kTestClusterShared).status()));
+    EXPECT_TRUE(IsRefused(launch()));
+    return;
+  }
+  ASSERT_TRUE(Ok(device_->Prepare(kTestClusterSum, kTestClusterShared)));
+  const int32_t resident = Value(device_->ResidentBlocks(kTestClusterSum, kTestClusterShared));
+  EXPECT_GE(resident, kTestClusterBlocks);
+  EXPECT_EQ(resident % kTestClusterBlocks, 0);
+  ASSERT_TRUE(Ok(one_->BeginCapture()));
+  ASSERT_TRUE(Ok(launch()));
+  const auto graph = Value(one_->EndCapture());
+  for (const bool replayed : {false, true}) {
+    ASSERT_TRUE(Ok(one_->Fill(sums.data(), 0xff, sums.bytes())));
+    ASSERT_TRUE(Ok(replayed ? one_->Replay(graph.get()) : launch()));
+    ASSERT_TRUE(Ok(one_->CopyToHost(host.data(), sums.data(), sums.bytes())));
+    ASSERT_TRUE(Ok(one_->Synchronize()));
+    for (int i = 0; i < kBlocks * kTestThreads; ++i) {
+      ASSERT_EQ(host.As<float>()[i], ClusterSum(i / kTestThreads, i % kTestThreads))
+          << (replayed ? "replayed, " : "") << "thread " << i;
+    }
+  }
+}
+
+TEST_P(DeviceContractTest, ResidentBlocksFillTheDevice) {
+  ASSERT_TRUE(Ok(device_->Prepare(kTestSharedSum, kTestThreads * 4)));
+  EXPECT_GE(Value(device_->ResidentBlocks(kTestSharedSum, kTestThreads * 4)),
+            device_->info().multiprocessors);
+}
+
 TEST_P(DeviceContractTest, KernelOfNoKnownCompilerIsRefused) {
   const Kernel foreign = {"kForeign", 32, 1, sizeof(int32_t), nullptr, nullptr};
   EXPECT_TRUE(IsRefused(device_->Prepare(foreign, 0)));

@@ -30,9 +30,29 @@ CHORUS_DEVICE void SharedSumBody(Arch& arch, const SharedSumParams& params) {
       .Store(arch.Block() * kTestThreads + arch.Thread(), sum);
 }
 
+template <class Arch>
+CHORUS_DEVICE void ClusterSumBody(Arch& arch, const ClusterSumParams& params) {
+  const auto cells = Shared<float>(arch, 0, 4 * kTestThreads);
+  cells.StoreFrom(
+      F4{1000.0f * static_cast<float>(arch.Block()), static_cast<float>(arch.Thread()), 0.0f, 0.0f},
+      4 * arch.Thread());
+  arch.ClusterSync();
+  float sum = 0.0f;
+  CHORUS_NO_UNROLL for (int rank = 0; rank < arch.ClusterBlocks(); ++rank) {
+    F4 other;
+    arch.Remote(cells, rank).LoadTo(other, 4 * ((arch.Thread() + rank) % kTestThreads));
+    sum += other.x + other.y;
+  }
+  arch.Global(params.sums, int64_t{params.blocks} * kTestThreads)
+      .Store(arch.Block() * kTestThreads + arch.Thread(), sum);
+  arch.ClusterSync();
+}
+
 }  // namespace
 
 CHORUS_KERNEL(kTestScramble, ScrambleParams, kTestThreads, 8, ScrambleBody(arch, params))
 CHORUS_KERNEL(kTestSharedSum, SharedSumParams, kTestThreads, 1, SharedSumBody(arch, params))
+CHORUS_CLUSTER_KERNEL(kTestClusterSum, ClusterSumParams, kTestThreads, 2, kTestClusterBlocks,
+                      ClusterSumBody(arch, params))
 
 }  // namespace chorus::kernels

@@ -43,6 +43,26 @@ inline uint32_t SharedSum(const SharedSumParams& params, int block, int thread) 
   return sum;
 }
 
+// Each thread sums what threads of all blocks of its cluster left in shared memory: thread t of
+// block b its own number and that of its block, of the launch.
+struct ClusterSumParams {
+  float* sums;  // [blocks, kTestThreads]
+  int32_t blocks;
+};
+constexpr int kTestClusterBlocks = 4;
+constexpr int32_t kTestClusterShared = 4 * kTestThreads * 4;
+extern const Kernel kTestClusterSum;
+
+// What thread `thread` of `block` sums: of block r of its cluster, what thread `thread` + r left.
+inline float ClusterSum(int block, int thread) {
+  float sum = 0.0f;
+  for (int rank = 0; rank < kTestClusterBlocks; ++rank) {
+    const int other = block / kTestClusterBlocks * kTestClusterBlocks + rank;
+    sum += static_cast<float>(1000 * other + (thread + rank) % kTestThreads);
+  }
+  return sum;
+}
+
 }  // namespace chorus::kernels
 
 #endif  // CHORUS_TESTS_SUPPORT_DEVICE_KERNELS_H_
