@@ -56,9 +56,17 @@ absl::StatusOr<std::unique_ptr<DeviceDecoder>> DeviceDecoder::Create(const Devic
   buckets.erase(std::unique(buckets.begin(), buckets.end()), buckets.end());
   CHORUS_ASSIGN_OR_RETURN(
       decoder->linears_,
-      DeviceLinears::Create(model.ops, *model.config, model.weights, std::move(buckets),
-                            kernels::DecodeRowBuckets(std::min(max_rows, kMaxLogitRows)),
-                            decoder->narrow_, decoder->wide_, decoder->logits_, stream));
+      DeviceLinears::Create(
+          {.ops = model.ops,
+           .config = model.config,
+           .weights = model.weights,
+           .row_buckets = std::move(buckets),
+           .logit_buckets = kernels::DecodeRowBuckets(std::min(max_rows, kMaxLogitRows)),
+           .multiprocessors_beside_lora = decoder->lora_.multiprocessors_left(),
+           .x = decoder->narrow_,
+           .y = decoder->wide_,
+           .logits = decoder->logits_},
+          stream));
   return decoder;
 }
 
@@ -261,10 +269,11 @@ absl::Status DeviceDecoder::Mlp(const DeviceStep& step, int32_t layer, DeviceStr
 absl::Status DeviceDecoder::Linear(const DeviceStep& step, WeightRole role, DeviceSite site,
                                    int32_t layer, DeviceStream* stream) {
   const int32_t rows = step.shape.rows;
-  if (!step.shape.lora) return linears_.Run(role, layer, rows, narrow_, wide_, stream);
-  CHORUS_RETURN_IF_ERROR(lora_.Run(site, layer, narrow_, rows, stream));
-  CHORUS_RETURN_IF_ERROR(linears_.Run(role, layer, rows, narrow_, wide_, stream));
-  return lora_.Join(stream);
+  const bool lora = step.shape.lora;
+  if (lora) CHORUS_RETURN_IF_ERROR(lora_.Run(site, layer, narrow_, rows, stream));
+  CHORUS_RETURN_IF_ERROR(
+      linears_.Run(role, layer, rows, /*beside_lora=*/lora, narrow_, wide_, stream));
+  return lora ? lora_.Join(stream) : absl::OkStatus();
 }
 
 kernels::LoraDelta DeviceDecoder::Delta(const DeviceStep& step, DeviceSite site,
@@ -292,7 +301,8 @@ absl::Status DeviceDecoder::Logits(const DeviceStep& step, int32_t first, int32_
                              .rows = step.shape.rows,
                              .num_outputs = outputs,
                              .hidden = config_.hidden}));
-  return linears_.Run(WeightRole::kLmHead, 0, outputs, final_x_, logits_, stream);
+  return linears_.Run(WeightRole::kLmHead, 0, outputs, /*beside_lora=*/false, final_x_, logits_,
+                      stream);
 }
 
 }  // namespace chorus::engine

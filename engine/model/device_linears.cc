@@ -16,17 +16,13 @@ int64_t DeviceLinears::LogitsStride(const ModelConfig& config) {
   return kernels::RoundUp<int64_t>(config.vocabulary, 8);
 }
 
-absl::StatusOr<DeviceLinears> DeviceLinears::Create(
-    kernels::LibraryOps* ops, const ModelConfig& config, const DeviceWeights* weights,
-    std::vector<int32_t> row_buckets, std::vector<int32_t> logit_buckets, const void* x, float* y,
-    float* logits, kernels::DeviceStream* stream) {
+absl::StatusOr<DeviceLinears> DeviceLinears::Create(const DeviceLinearsArgs& args,
+                                                    kernels::DeviceStream* stream) {
   DeviceLinears linears;
-  linears.ops_ = ops;
-  linears.weights_ = weights;
-  linears.row_buckets_ = std::move(row_buckets);
-  linears.logit_buckets_ = std::move(logit_buckets);
+  linears.args_ = args;
+  const ModelConfig& config = *args.config;
   const auto shape = [&](int64_t outputs, int64_t inputs, int64_t stride) {
-    return DeviceLinearShape{.dtype = weights->dtype(),
+    return DeviceLinearShape{.dtype = args.weights->dtype(),
                              .outputs = static_cast<int32_t>(outputs),
                              .inputs = static_cast<int32_t>(inputs),
                              .x_stride = inputs,
@@ -45,39 +41,48 @@ absl::StatusOr<DeviceLinears> DeviceLinears::Create(
       {WeightRole::kDown, shape(config.hidden, config.intermediate, config.hidden)},
   };
   for (const auto& linear : of_layers) {
-    CHORUS_RETURN_IF_ERROR(
-        linears.Plan(linear.role, linear.shape, config.layers, linears.row_buckets_, x, y, stream));
+    const auto role = static_cast<size_t>(linear.role);
+    CHORUS_ASSIGN_OR_RETURN(linears.alone_[role],
+                            linears.Plan(linear.role, linear.shape, config.layers, args.y, stream));
+    DeviceLinearShape beside = linear.shape;
+    beside.multiprocessors = args.multiprocessors_beside_lora;
+    // A shape that is planned already is not measured again.
+    CHORUS_ASSIGN_OR_RETURN(linears.beside_lora_[role],
+                            linears.Plan(linear.role, beside, config.layers, args.y, stream));
   }
-  CHORUS_RETURN_IF_ERROR(linears.Plan(WeightRole::kLmHead,
-                                      shape(config.vocabulary, config.hidden, LogitsStride(config)),
-                                      1, linears.logit_buckets_, x, logits, stream));
+  const DeviceLinearShape head = shape(config.vocabulary, config.hidden, LogitsStride(config));
+  CHORUS_ASSIGN_OR_RETURN(linears.alone_[static_cast<size_t>(WeightRole::kLmHead)],
+                          linears.Plan(WeightRole::kLmHead, head, 1, args.logits, stream));
   return linears;
 }
 
-absl::Status DeviceLinears::Plan(WeightRole role, const DeviceLinearShape& shape, int32_t layers,
-                                 const std::vector<int32_t>& buckets, const void* x, float* y,
-                                 kernels::DeviceStream* stream) {
+absl::StatusOr<DeviceLinears::Numbers> DeviceLinears::Plan(WeightRole role,
+                                                           const DeviceLinearShape& shape,
+                                                           int32_t layers, float* y,
+                                                           kernels::DeviceStream* stream) const {
   std::vector<DeviceLinearArgs> samples;
   for (int32_t layer = 0; layer < layers; ++layer) {
-    samples.push_back({.x = x, .weight = weights_->Matrix(role, layer), .y = y});
+    samples.push_back({.x = args_.x, .weight = args_.weights->Matrix(role, layer), .y = y});
   }
-  for (const int32_t rows : buckets) {
+  Numbers numbers;
+  for (const int32_t rows : BucketsOf(role)) {
     DeviceLinearShape of_bucket = shape;
     of_bucket.rows = rows;
-    CHORUS_ASSIGN_OR_RETURN(const int32_t number, ops_->PlanLinear(of_bucket, samples, stream));
-    numbers_[static_cast<size_t>(role)].push_back(number);
+    CHORUS_ASSIGN_OR_RETURN(const int32_t number,
+                            args_.ops->PlanLinear(of_bucket, samples, stream));
+    numbers.push_back(number);
   }
-  return absl::OkStatus();
+  return numbers;
 }
 
-absl::Status DeviceLinears::Run(WeightRole role, int32_t layer, int32_t rows, const void* x,
-                                float* y, kernels::DeviceStream* stream) const {
-  const std::vector<int32_t>& buckets = role == WeightRole::kLmHead ? logit_buckets_ : row_buckets_;
+absl::Status DeviceLinears::Run(WeightRole role, int32_t layer, int32_t rows, bool beside_lora,
+                                const void* x, float* y, kernels::DeviceStream* stream) const {
+  const std::vector<int32_t>& buckets = BucketsOf(role);
   const auto bucket = std::lower_bound(buckets.begin(), buckets.end(), rows);
   CHORUS_CHECK(bucket != buckets.end() && *bucket == rows);
-  const auto& numbers = numbers_[static_cast<size_t>(role)];
-  return ops_->Linear(numbers[static_cast<size_t>(bucket - buckets.begin())],
-                      {.x = x, .weight = weights_->Matrix(role, layer), .y = y}, stream);
+  const Numbers& numbers = (beside_lora ? beside_lora_ : alone_)[static_cast<size_t>(role)];
+  return args_.ops->Linear(numbers[static_cast<size_t>(bucket - buckets.begin())],
+                           {.x = x, .weight = args_.weights->Matrix(role, layer), .y = y}, stream);
 }
 
 }  // namespace chorus::engine

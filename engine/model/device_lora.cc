@@ -60,11 +60,9 @@ absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const Mod
   CHORUS_RETURN_IF_ERROR(lora.CheckLimits());
   lora.ChooseKernels(pool.dtype, device->info().compute_capability);
   lora.lists_.layers = config.layers;
+  CHORUS_RETURN_IF_ERROR(lora.Share(device, sharing));
   CHORUS_RETURN_IF_ERROR(lora.Allocate(device));
   CHORUS_RETURN_IF_ERROR(lora.Prepare(device));
-  if (sharing.beside_base) {
-    CHORUS_ASSIGN_OR_RETURN(lora.side_, SideStream::Create(device));
-  }
   return lora;
 }
 
@@ -103,8 +101,27 @@ void DeviceLora::ChooseKernels(DType dtype, int32_t compute_capability) {
   }
 }
 
+absl::Status DeviceLora::Share(kernels::Device* device, const DeviceLoraSharing& sharing) {
+  const int32_t all = device->info().multiprocessors;
+  const int32_t most = sharing.beside_base ? all - 1 : 0;
+  if (sharing.multiprocessors < 0 || sharing.multiprocessors > most) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("runner: multiprocessors of LoRA: expected 0 to ", most, ", got ",
+                     sharing.multiprocessors));
+  }
+  int32_t own = all;
+  if (sharing.multiprocessors > 0) {
+    own = sharing.multiprocessors;
+    multiprocessors_left_ = all - own;
+  }
+  blocks_ = own * std::min(shrink_->min_blocks, expand_->min_blocks);
+  if (sharing.beside_base) {
+    CHORUS_ASSIGN_OR_RETURN(side_, SideStream::Create(device));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status DeviceLora::Allocate(kernels::Device* device) {
-  blocks_ = device->info().multiprocessors * std::min(shrink_->min_blocks, expand_->min_blocks);
   int32_t width = 0;
   for (const LoraSiteShape& site : sites_) {
     width = std::max(width, Width(site));

@@ -32,6 +32,9 @@ struct DeviceLoraLimits {
 // How LoRA shares a device with the base.
 struct DeviceLoraSharing {
   bool beside_base = true;  // on a stream of its own; else before it
+  // Beside the base: those that its blocks fill, so that the base's product is planned for the
+  // others; 0: all, and so is the product.
+  int32_t multiprocessors = 0;
 };
 
 class DeviceLora {
@@ -61,12 +64,16 @@ class DeviceLora {
   kernels::LoraDelta Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,
                            int32_t rows) const;
 
+  // That the base's product may count on; 0: all.
+  int32_t multiprocessors_left() const { return multiprocessors_left_; }
   int64_t workspace_bytes() const {
     return lists_memory_.bytes() + planes_memory_.bytes() + delta_memory_.bytes();
   }
 
  private:
   absl::Status CheckLimits() const;
+  // Those of the device that its blocks fill.
+  absl::Status Share(kernels::Device* device, const DeviceLoraSharing& sharing);
   void ChooseKernels(kernels::DType dtype, int32_t compute_capability);
   absl::Status Allocate(kernels::Device* device);
   absl::Status Prepare(kernels::Device* device) const;
@@ -84,6 +91,7 @@ class DeviceLora {
   kernels::LoraLists lists_;
   int32_t planes_stride_ = 0;
   int32_t blocks_ = 0;  // of a shrink, and of an expand
+  int32_t multiprocessors_left_ = 0;
   const kernels::Kernel* shrink_ = nullptr;
   const kernels::Kernel* expand_ = nullptr;
   kernels::DeviceBuffer lists_memory_, planes_memory_, delta_memory_;

@@ -29,6 +29,7 @@ absl::Status CheckDeviceLinear(const DeviceLinearShape& shape) {
   CHORUS_RETURN_IF_ERROR(kCheck.InRange("rows", shape.rows, 1, kMaxSize));
   CHORUS_RETURN_IF_ERROR(kCheck.InRange("outputs", shape.outputs, 1, kMaxSize));
   CHORUS_RETURN_IF_ERROR(kCheck.InRange("inputs", shape.inputs, 1, kMaxSize));
+  CHORUS_RETURN_IF_ERROR(kCheck.InRange("multiprocessors", shape.multiprocessors, 0, kMaxSize));
   CHORUS_RETURN_IF_ERROR(kCheck.InRange("x_stride", shape.x_stride, shape.inputs, kMaxSize));
   return kCheck.InRange("y_stride", shape.y_stride, shape.outputs, kMaxSize);
 }
@@ -44,7 +45,10 @@ std::string TextOf(const DeviceLinearShape& shape) {
   return absl::StrCat(std::string(Name(shape.dtype)), " to ", std::string(Name(shape.y_dtype)),
                       shape.accumulate ? " added" : "", shape.bias ? " with bias" : "", ", ",
                       shape.rows, " x ", shape.outputs, " x ", shape.inputs, ", strides ",
-                      shape.x_stride, " ", shape.y_stride);
+                      shape.x_stride, " ", shape.y_stride,
+                      shape.multiprocessors == 0
+                          ? std::string()
+                          : absl::StrCat(", on ", shape.multiprocessors, " multiprocessors"));
 }
 
 }  // namespace chorus::kernels

@@ -20,8 +20,9 @@ struct DeviceLinearShape {
   int32_t rows = 0;             // a bucket (kernels/linear/row_buckets.h)
   int32_t outputs = 0;
   int32_t inputs = 0;
-  int64_t x_stride = 0;  // elements, at least inputs
-  int64_t y_stride = 0;  // elements, at least outputs
+  int64_t x_stride = 0;         // elements, at least inputs
+  int64_t y_stride = 0;         // elements, at least outputs
+  int32_t multiprocessors = 0;  // that it may count on, others are busy; 0: all
 };
 
 // Pointers are the device's, aligned to 16 bytes.

@@ -155,6 +155,9 @@ absl::StatusOr<Gemm> LinearPlannerImpl::Describe(const DeviceLinearShape& shape,
     CHORUS_RETURN_IF_ERROR(Set(desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE,
                                static_cast<int32_t>(TypeOf(shape.y_dtype))));
   }
+  if (shape.multiprocessors > 0) {
+    CHORUS_RETURN_IF_ERROR(Set(desc, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, shape.multiprocessors));
+  }
   CHORUS_ASSIGN_OR_RETURN(LtMatrixLayout weight,
                           Layout(shape.dtype, shape.inputs, shape.outputs, shape.inputs));
   CHORUS_ASSIGN_OR_RETURN(LtMatrixLayout x,

@@ -95,6 +95,15 @@ TEST_F(LinearGpuTest, RowsMayLieApart) {
   }
 }
 
+// As beside LoRA: fewer multiprocessors than there are.
+TEST_F(LinearGpuTest, MayCountOnFewMultiprocessors) {
+  for (const int32_t multiprocessors : {1, 100}) {
+    DeviceLinearShape shape = Shape(DType::kBf16, DType::kF32, 16, 2048, 4096);
+    shape.multiprocessors = multiprocessors;
+    EXPECT_EQ(RunAndCompare(LinearCase(shape, 6), 7), "");
+  }
+}
+
 // Free where the library has it; where it has not, Plan says so and its caller adds the bias.
 TEST_F(LinearGpuTest, BiasIsAddedOrRefused) {
   for (const DType dtype : {DType::kBf16, DType::kF16}) {

@@ -95,18 +95,68 @@ absl::StatusOr<std::vector<ModelHost::Logits>> RunSteps(ModelHost& host) {
 TEST(DeviceLoraTest, BesideTheBaseOrBeforeItTheBitsAreTheSame) {
   DeviceSubject subject("llama");
   std::vector<ModelHost::Logits> expected;
-  for (const bool beside : {false, true}) {
+  const engine::DeviceLoraSharing ways[] = {
+      {.beside_base = false}, {.beside_base = true}, {.beside_base = true, .multiprocessors = 1}};
+  for (const engine::DeviceLoraSharing& way : ways) {
     for (const int32_t graph_rows : {0, 1}) {
-      const auto host =
-          subject.OnSim({.order = SimOrder::kRandom, .seed = 3}, DType::kBf16, kAdapters,
-                        {.max_graph_rows = graph_rows, .lora = {.beside_base = beside}});
+      const auto host = subject.OnSim({.order = SimOrder::kRandom, .seed = 3}, DType::kBf16,
+                                      kAdapters, {.max_graph_rows = graph_rows, .lora = way});
       const auto logits = RunSteps(*host);
       ASSERT_TRUE(logits.ok()) << logits.status();
       if (expected.empty()) expected = *logits;
       for (size_t i = 0; i < expected.size(); ++i) {
-        EXPECT_EQ(DifferentBits((*logits)[i], expected[i]), 0u) << beside << ", request " << i;
+        EXPECT_EQ(DifferentBits((*logits)[i], expected[i]), 0u)
+            << "way " << &way - ways << ", request " << i;
       }
     }
+  }
+}
+
+// The multiprocessors for which each product was planned.
+class WatchedOps : public SimLibraryOps {
+ public:
+  WatchedOps(kernels::SimDevice* device, std::vector<int32_t>* multiprocessors)
+      : SimLibraryOps(device), multiprocessors_(*multiprocessors) {}
+  absl::Status Linear(int32_t number, const kernels::DeviceLinearArgs& args,
+                      kernels::DeviceStream* stream) override {
+    multiprocessors_.push_back(shape(number).multiprocessors);
+    return SimLibraryOps::Linear(number, args, stream);
+  }
+
+ private:
+  std::vector<int32_t>& multiprocessors_;
+};
+
+TEST(DeviceLoraTest, ProductsArePlannedForWhatLoraLeaves) {
+  DeviceSubject subject("llama");
+  std::vector<int32_t> seen;
+  const MakeDevice make = [&]() -> absl::StatusOr<DeviceSetup> {
+    auto device = std::make_unique<kernels::SimDevice>(kernels::SimOptions{});
+    kernels::SimDevice* const sim = device.get();
+    return DeviceSetup{.device = std::move(device),
+                       .ops = std::make_unique<WatchedOps>(sim, &seen),
+                       .finish = [sim] { return sim->Finish(); }};
+  };
+  const auto host =
+      subject.On(make, DType::kBf16, 1, {.max_graph_rows = 0, .lora = {.multiprocessors = 1}});
+  ASSERT_TRUE(host.ok()) << host.status();
+  for (const int32_t slot : {-1, 0}) {
+    seen.clear();
+    HostSequence sequence;
+    sequence.slot = slot;
+    const StepPart part[] = {{&sequence, {4, 5}}};
+    ASSERT_TRUE((*host)->Step(part).ok());
+    std::vector<int32_t> expected(3 * 4, slot < 0 ? 0 : 4 - 1);  // of three layers
+    expected.push_back(0);                                       // the lm_head
+    EXPECT_EQ(seen, expected) << "slot " << slot;
+  }
+  for (const engine::DeviceLoraSharing& wrong :
+       {engine::DeviceLoraSharing{.multiprocessors = 4},
+        engine::DeviceLoraSharing{.multiprocessors = -1},
+        engine::DeviceLoraSharing{.beside_base = false, .multiprocessors = 1}}) {
+    EXPECT_EQ(
+        subject.On(make, DType::kBf16, 0, {.max_graph_rows = 0, .lora = wrong}).status().code(),
+        absl::StatusCode::kInvalidArgument);
   }
 }
 

@@ -36,8 +36,12 @@ class DeviceSubject {
   absl::StatusOr<std::unique_ptr<ModelHost>> TryOnSim(const kernels::SimOptions& sim,
                                                       kernels::DType dtype, size_t adapters,
                                                       const engine::DeviceRunnerOptions& options) {
-    auto host = DeviceBackend::Open(dir_.path(), {.dtype = dtype, .num_pages = 512},
-                                    OnSimulator(sim), options);
+    return On(OnSimulator(sim), dtype, adapters, options);
+  }
+  absl::StatusOr<std::unique_ptr<ModelHost>> On(const MakeDevice& make, kernels::DType dtype,
+                                                size_t adapters,
+                                                const engine::DeviceRunnerOptions& options) {
+    auto host = DeviceBackend::Open(dir_.path(), {.dtype = dtype, .num_pages = 512}, make, options);
     return host.ok() ? Loaded(std::move(host), adapters) : std::move(host);
   }
   std::unique_ptr<ModelHost> OnCpu(size_t adapters = 4) {

@@ -37,11 +37,16 @@ class SimLibraryOps : public kernels::LibraryOps {
   }
   absl::Status Linear(int32_t number, const kernels::DeviceLinearArgs& args,
                       kernels::DeviceStream* stream) override {
-    return EnqueueLinear(shapes_.at(static_cast<size_t>(number)), args, &device_, stream);
+    return EnqueueLinear(shape(number), args, &device_, stream);
   }
   absl::Status PagedAttention(const kernels::DeviceAttentionArgs& args,
                               kernels::DeviceStream* stream) override {
     return EnqueuePagedAttention(args, &device_, stream);
+  }
+
+ protected:
+  const kernels::DeviceLinearShape& shape(int32_t number) const {
+    return shapes_.at(static_cast<size_t>(number));
   }
 
  private:
