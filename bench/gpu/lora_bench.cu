@@ -26,6 +26,8 @@ constexpr char kUsage[] =
     "  --early         a kernel may begin before the one before it is done\n"
     "  --profile CASE  launches one layer of each site, for a profiler\n";
 
+constexpr const char* kSiteNames[kNumLoraSites] = {"qkv", "o", "gate_up", "down"};
+
 struct Options {
   bool check_only = false;
   bool ceilings_only = false;
@@ -75,7 +77,9 @@ std::vector<LoraCase> Cases() {
     even("64 rows, " + std::to_string(n) + " x r16", 64, n, 16, false);
   even("64 rows, 64 x r16 qkvo", 64, 64, 16, true);
   even("64 rows, 64 x r8", 64, 64, 8, false);
-  even("64 rows, 16 x r64", 64, 16, 64, false);
+  for (const int rank : {8, 64, 128})
+    even("64 rows, 16 x r" + std::to_string(rank), 64, 16, rank, false);
+  even("64 rows, 8 x r256", 64, 8, 256, false);
   even("256 rows, 64 x r16", 256, 64, 16, false);
   even("2048 rows, 8 x r16", 2048, 8, 16, false);
   LoraCase mixed{"64 rows, ranks 8 16 64 256", {}, {}, false};
@@ -208,10 +212,16 @@ std::string Report(const LoraRig& rig, const LoraCase& c, const Times& times, do
   std::string json =
       Format("{\"case\": \"%s\", \"us\": %.2f, \"bytes\": %lld, \"share\": %.4f", c.name.c_str(),
              times.all * 1e6, static_cast<long long>(bytes), bytes / times.all / read);
+  json += ", \"sites\": [";
   for (int s = 0; s < c.num_sites(); ++s) {
-    std::printf(" %5.1f%%", rig.site_bytes(s) * kLayers / times.sites[s] / read * 100);
-    json += Format(", \"site%d_us\": %.2f", s, times.sites[s] * 1e6);
+    const int64_t site_bytes = rig.site_bytes(s) * kLayers;
+    const double share = site_bytes / times.sites[s] / read;
+    std::printf(" %5.1f%%", share * 100);
+    json += Format("%s{\"site\": \"%s\", \"us\": %.2f, \"bytes\": %lld, \"share\": %.4f}",
+                   s == 0 ? "" : ", ", kSiteNames[s], times.sites[s] * 1e6,
+                   static_cast<long long>(site_bytes), share);
   }
+  json += "]";
   std::printf("  shrink %.1f expand %.1f plan %.1f\n", times.shrink * 1e6, times.expand * 1e6,
               times.plan * 1e6);
   std::fflush(stdout);

@@ -173,24 +173,59 @@ class FindGpuTest(Bundle):
 
 
 class MeasureTest(Bundle):
-    def test_keeps_what_was_measured_before_the_budget_was_spent(self):
-        self.write("bin/chorus_lora_bench", """#!/bin/sh
+    BENCH = """#!/bin/sh
 while [ $# -gt 0 ]; do
-  case $1 in --json) json=$2 ;; --ceilings) ceilings=1 ;; esac
+  case $1 in --json) json=$2 ;; --ceilings) ceilings=1 ;; --shape) shape=$2 ;; esac
   shift
 done
-echo '{"read_gb_s": 3000, "cases": [1]}' >"$json"
-[ -n "$ceilings" ] || exec sleep 600
-""")
-        done = self.run_script("measure", "--budget", "2")
-        report = json.loads(self.read("measure.json"))
+echo "{\\"read_gb_s\\": 3000, \\"shape\\": \\"$shape\\", \\"cases\\": [1]}" >"$json"
+"""
+
+    def measure(self, lora, steps, torch, *arguments):
+        """./measure with programs that end as these lines say; its report and how it ended."""
+        self.write("bin/chorus_lora_bench", self.BENCH + lora)
+        self.write("bin/chorus_step_bench", self.BENCH + steps)
+        self.write("torch_baseline.py", self.BENCH + torch)
+        done = self.run_script("measure", *arguments)
+        return json.loads(self.read("measure.json")), done
+
+    def test_keeps_what_was_measured_before_the_budget_was_spent(self):
+        report, done = self.measure('[ -n "$ceilings" ] || exec sleep 600', "", "", "--budget", "2")
         self.assertEqual([m["name"] for m in report["measurements"]], ["ceilings", "lora"])
         self.assertEqual(report["measurements"][0]["state"], "ok")
         self.assertIn("no end after", report["measurements"][1]["state"])
         self.assertEqual(report["measurements"][1]["measured"]["cases"], [1])
-        self.assertEqual(report["not_measured"], ["lora-early"])
+        self.assertEqual(report["not_measured"], ["lora-early", "steps-llama-3-8b", "torch",
+                                                  "steps-llama-2-7b", "steps-qwen2.5-7b"])
         self.assertEqual(done.returncode, 1)
-        self.assertIn("not measured: lora-early", done.stdout)
+        self.assertIn("not measured: lora-early, steps-llama-3-8b", done.stdout)
+
+    def test_measures_all_of_it_with_ceilings_first_and_without_pytorch(self):
+        report, done = self.measure("", "", "exit 3")
+        states = {m["name"]: m["state"] for m in report["measurements"]}
+        self.assertEqual(list(states)[0], "ceilings")
+        self.assertEqual(states.pop("torch"), "not here")
+        self.assertEqual(set(states.values()), {"ok"})
+        shapes = {m["name"]: m["measured"]["shape"] for m in report["measurements"]}
+        self.assertEqual(shapes["steps-llama-2-7b"], "llama-2-7b")
+        self.assertEqual(shapes["lora"], "")
+        self.assertEqual(report["not_measured"], [])
+        self.assertEqual(report["commit"], "abc")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        files = os.listdir(os.path.join(self.folder, "results"))
+        self.assertEqual([name for name in files if name.endswith(".json")], ["measure.json"])
+
+    def test_what_fails_is_named_and_the_rest_goes_on(self):
+        report, done = self.measure("", "exit 7", "exit 1")
+        failed = [m["name"] for m in report["measurements"] if m["state"] == "FAILED"]
+        self.assertEqual(failed, ["steps-llama-3-8b", "torch", "steps-llama-2-7b",
+                                  "steps-qwen2.5-7b"])
+        self.assertIn("not to its end: steps-llama-3-8b, torch", done.stdout)
+        self.assertEqual(done.returncode, 1)
+
+    def test_only_what_was_asked_for_and_the_ceilings(self):
+        report, _ = self.measure("", "", "", "--only", "torch")
+        self.assertEqual([m["name"] for m in report["measurements"]], ["ceilings", "torch"])
 
 
 class RebuildTest(Bundle):

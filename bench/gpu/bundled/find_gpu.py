@@ -2,11 +2,13 @@
 
 import ctypes
 import os
+import re
 
 DRIVER = "libcuda.so.1"
 MIN_DRIVER = 13000  # CUDA 13.0
 MIN_CAPABILITY = (8, 0)
-FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia/version")
+KERNEL_MODULE = "/proc/driver/nvidia/version"
+FILES = ("/dev/nvidiactl", "/dev/nvidia0", KERNEL_MODULE)
 MULTIPROCESSORS, MAJOR, MINOR = 16, 75, 76  # CUdevice_attribute
 
 
@@ -57,8 +59,19 @@ def ask_driver(looked):
     return version.value, [describe(driver, i) for i in range(count.value)]
 
 
+def driver_release():
+    """Of the kernel's module, "580.65.06"; None where it does not say."""
+    try:
+        with open(KERNEL_MODULE, encoding="utf-8") as text:
+            found = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", text.read())
+    except OSError:
+        return None
+    return found and found[1]
+
+
 def find_gpu():
-    """{"usable", "driver", "gpus", "looked", "why"}; the programs take the first GPU."""
+    """{"usable", "driver", "driver_release", "gpus", "looked", "why"}; the programs take the first
+    GPU."""
     looked = [f"{path}: {'there' if os.path.exists(path) else 'not there'}" for path in FILES]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
@@ -71,7 +84,8 @@ def find_gpu():
         why = f"the driver is for CUDA {cuda(driver)}, {cuda(MIN_DRIVER)} is needed"
     elif tuple(gpus[0]["compute_capability"]) < MIN_CAPABILITY:
         why = "compute capability {}.{}, 8.0 is needed".format(*gpus[0]["compute_capability"])
-    return {"usable": not why, "driver": driver, "gpus": gpus, "looked": looked, "why": why}
+    return {"usable": not why, "driver": driver, "driver_release": driver_release(), "gpus": gpus,
+            "looked": looked, "why": why}
 
 
 def say(found, program):

@@ -11,10 +11,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def run_program(program, arguments, timeout, log):
-    """Its exit status, or how it ended, and its seconds. All that it prints goes to `log`."""
+    """Its exit status, or how it ended, and its seconds. All that it prints goes to `log`. The
+    program is named from the bundle's folder."""
     start = time.monotonic()
     with open(log, "w", encoding="utf-8") as to:
-        process = subprocess.Popen([HERE / "bin" / program, *map(str, arguments)], cwd=HERE,
+        process = subprocess.Popen([HERE / program, *map(str, arguments)], cwd=HERE,
                                    stdout=to, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             status = process.wait(timeout)
