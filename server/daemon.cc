@@ -5,8 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/model/cpu_runner.h"
-#include "engine/model/weights.h"
+#include "absl/strings/str_format.h"
 #include "kernels/status_macros.h"
 #include "server/config/command_line.h"
 #include "server/log/log.h"
@@ -31,10 +30,49 @@ const char* ArchitectureName(engine::Architecture architecture) {
   return "unknown";
 }
 
+// What leaves a device more memory for the pool.
+std::string MemoryHelp(const ServerConfig& config) {
+  return absl::StrCat(
+      "; what helps: ",
+      config.memory.pool_bytes > 0
+          ? "a smaller --pool-bytes, or none"
+          : absl::StrCat("a larger --device-memory-fraction than ", config.memory.device_fraction),
+      ", a smaller --max-step-tokens than ", config.engine.max_step_tokens,
+      ", a smaller --max-step-rank-sum than ", config.engine.max_step_rank_sum,
+      ", a GPU with more memory");
+}
+
+// A line for each share of the memory.
+void LogMemory(const engine::Backend& backend) {
+  int64_t total = 0;
+  for (const engine::MemoryShare& share : backend.memory) total += share.bytes;
+  const auto log = [&](const std::string& of, int64_t bytes, const std::string& percent) {
+    LogInfo("memory", {{"of", of},
+                       {"bytes", bytes},
+                       {"gib", absl::StrFormat("%.3f", static_cast<double>(bytes) / (1 << 30))},
+                       {"percent", percent}});
+  };
+  for (const auto& [of, bytes] : backend.memory) {
+    log(of, bytes,
+        absl::StrFormat("%.1f", 100.0 * static_cast<double>(bytes) / static_cast<double>(total)));
+  }
+  if (backend.pinned_bytes > 0) log("pinned, of the host", backend.pinned_bytes, "-");
+  LogInfo("pool", {{"pages", backend.pool.num_ids},
+                   {"tokens", backend.pool.num_ids * kernels::kPageTokens},
+                   {"page_bytes", backend.pool.total_bytes() / backend.pool.num_ids}});
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const ServerConfig& config) {
-  std::unique_ptr<Daemon> daemon(new Daemon(config));
+  CHORUS_ASSIGN_OR_RETURN(ServingDevice device, ServingDevice::Open(config.device));
+  return Start(config, std::move(device));
+}
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const ServerConfig& config,
+                                                      ServingDevice device) {
+  LogInfo("device chosen", {{"device", device.name}, {"why", device.why}});
+  std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(device)));
   CHORUS_RETURN_IF_ERROR(daemon->LoadModel());
   CHORUS_RETURN_IF_ERROR(daemon->StartEngine());
   CHORUS_RETURN_IF_ERROR(daemon->OpenCatalog());
@@ -51,38 +89,48 @@ Daemon::~Daemon() {
 }
 
 absl::Status Daemon::LoadModel() {
-  CHORUS_ASSIGN_OR_RETURN(model_, ServingModel::Load(config_, clock_));
+  CHORUS_ASSIGN_OR_RETURN(model_, ServingModel::Load(config_, !device_.is_cpu(), clock_));
   if (!model_.chat.has_value()) {
     LogWarning("chat is off", {{"why", model_.chat_problem.message()}});
   }
   return absl::OkStatus();
 }
 
-absl::Status Daemon::StartEngine() {
+absl::StatusOr<engine::Backend> Daemon::MakeBackend() {
   const absl::Time begin = clock_->Now();
-  CHORUS_ASSIGN_OR_RETURN(
-      engine::Weights weights,
-      engine::Weights::Load(config_.model, model_.config, model_.dtype, engine::Shard{}));
-  weight_bytes_ = weights.bytes();
-  weights_digest_ = weights.digest();
-  LogInfo("weights loaded", {{"model", model_.name},
+  absl::StatusOr<engine::Backend> backend = device_.make_backend({.model_dir = config_.model,
+                                                                  .config = model_.config,
+                                                                  .dtype = model_.dtype,
+                                                                  .vocabulary = model_.vocabulary,
+                                                                  .engine = config_.engine,
+                                                                  .memory = config_.memory,
+                                                                  .threads = config_.threads,
+                                                                  .clock = clock_});
+  if (absl::IsResourceExhausted(backend.status()) && !device_.is_cpu()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(backend.status().message(), MemoryHelp(config_)));
+  }
+  if (backend.ok()) {
+    LogInfo("model loaded", {{"model", model_.name},
                              {"dtype", kernels::Name(model_.dtype)},
-                             {"bytes", weight_bytes_},
+                             {"device", device_.name},
                              {"seconds", absl::ToDoubleSeconds(clock_->Now() - begin)}});
-  CHORUS_ASSIGN_OR_RETURN(pool_,
-                          PoolMemory::Allocate(model_.config, model_.dtype, config_.pool_bytes));
+    LogMemory(*backend);
+  }
+  return backend;
+}
+
+absl::Status Daemon::StartEngine() {
+  CHORUS_ASSIGN_OR_RETURN(backend_, MakeBackend());
   engine::Engine::Model model;
-  model.pool = pool_->view();
-  model.adapters = std::make_unique<engine::HostAdapterPages>(model.pool);
-  model.base_digest = weights_digest_;
+  model.runner = std::move(backend_.runner);
+  model.adapters = std::move(backend_.adapters);
+  model.pool = backend_.pool;
+  model.base_digest = backend_.weights_digest;
   model.eos_token_ids = model_.eos_token_ids;
   model.max_positions = model_.config.max_positions;
   model.vocabulary = model_.vocabulary;
-  const engine::CpuRunnerOptions options{.num_workers = config_.threads,
-                                         .max_rows = config_.engine.max_step_tokens,
-                                         .valid_vocabulary = model_.vocabulary};
-  CHORUS_ASSIGN_OR_RETURN(model.runner, engine::CpuRunner::Create(model_.config, std::move(weights),
-                                                                  model.pool, options));
+  model.limits = backend_.limits;
   CHORUS_ASSIGN_OR_RETURN(engine_,
                           engine::Engine::Start(config_.engine, std::move(model), bell_, clock_));
   return absl::OkStatus();
@@ -92,7 +140,7 @@ absl::Status Daemon::OpenCatalog() {
   engine::CatalogOptions options;
   options.directory = config_.store;
   options.model = model_.config;
-  options.geometry = pool_->view();
+  options.geometry = backend_.pool;
   options.limits = config_.catalog;
   options.allow_volatile = config_.allow_volatile_store;
   options.reserved_names.push_back(model_.name);
@@ -162,17 +210,17 @@ v1::ServerInfo Daemon::Info() const {
   info.set_served_model_name(model_.name);
   info.set_architecture(ArchitectureName(model_.config.architecture));
   info.set_dtype(std::string(kernels::Name(model_.dtype)));
-  info.set_device("cpu");
+  info.set_device(device_.name);
   info.set_context_tokens(model_.config.max_positions);
   info.set_vocabulary(model_.vocabulary);
   info.set_chat_available(model_.chat.has_value());
   if (!model_.chat.has_value()) info.set_chat_problem(std::string(model_.chat_problem.message()));
-  info.set_pool_pages(pool_->view().num_ids);
-  info.set_pool_bytes(pool_->view().total_bytes());
-  info.set_weight_bytes(weight_bytes_);
+  info.set_pool_pages(backend_.pool.num_ids);
+  info.set_pool_bytes(backend_.pool.total_bytes());
+  info.set_weight_bytes(backend_.weights_bytes);
   info.set_page_tokens(kernels::kPageTokens);
   info.set_threads(config_.threads);
-  info.set_weights_digest(absl::StrCat("sha256:", weights_digest_));
+  info.set_weights_digest(absl::StrCat("sha256:", backend_.weights_digest));
   return info;
 }
 
@@ -204,10 +252,10 @@ absl::Status Daemon::Tick() {
     draining_ = true;
   }
   grpc_->CutStalled();
-  if (engine_->stats().failed) {
+  if (const engine::EngineStats stats = engine_->stats(); stats.failed) {
     grpc_->SetReady(false);
     metrics_->SetState(ServerState::kFailed);
-    return absl::InternalError("the engine has failed");
+    return absl::InternalError(absl::StrCat("the engine has failed: ", stats.failure));
   }
   return absl::OkStatus();
 }

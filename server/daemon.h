@@ -7,19 +7,19 @@
 
 #include <atomic>
 #include <memory>
-#include <optional>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "engine/adapters/stored_catalog.h"
 #include "engine/engine.h"
 #include "server/config/server_config.h"
+#include "server/device/serving_device.h"
 #include "server/generate/generations.h"
 #include "server/generate/request_builder.h"
 #include "server/grpc/front.h"
 #include "server/grpc/grpc_server.h"
 #include "server/metrics/metrics_server.h"
 #include "server/metrics/server_metrics.h"
-#include "server/model/pool_memory.h"
 #include "server/model/serving_model.h"
 #include "server/tasks/task_pool.h"
 
@@ -29,8 +29,12 @@ class Daemon {
  public:
   static constexpr absl::Duration kTick = GrpcServer::kTick;
 
-  // Loads the model, recovers the store and serves. REQUIRES: config.Validate() is OK.
+  // Opens the device, loads the model, recovers the store and serves. REQUIRES: config.Validate()
+  // is OK.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const ServerConfig& config);
+  // The same on this device, whatever the configuration says of one.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const ServerConfig& config,
+                                                       ServingDevice device);
   // Ends calls that are still under way, without waiting for their answers.
   ~Daemon();
   Daemon(const Daemon&) = delete;
@@ -50,9 +54,11 @@ class Daemon {
   absl::Status Tick();
 
  private:
-  explicit Daemon(const ServerConfig& config) : config_(config) {}
+  Daemon(const ServerConfig& config, ServingDevice device)
+      : config_(config), device_(std::move(device)) {}
 
   absl::Status LoadModel();
+  absl::StatusOr<engine::Backend> MakeBackend();
   absl::Status StartEngine();
   absl::Status OpenCatalog();
   absl::Status StartServing();
@@ -61,12 +67,11 @@ class Daemon {
 
   const ServerConfig config_;
   const engine::Clock* const clock_ = engine::Clock::Real();
+  ServingDevice device_;
   ServingModel model_;
-  std::optional<PoolMemory> pool_;
+  engine::Backend backend_;  // but for what the engine took
   std::shared_ptr<engine::StreamBell> bell_ = std::make_shared<engine::StreamBell>();
   std::shared_ptr<ServerMetrics> metrics_;  // shared with the HTTP server's scrapes
-  int64_t weight_bytes_ = 0;
-  std::string weights_digest_;
   std::atomic<bool> drain_wanted_{false};
   std::atomic<bool> draining_{false};
   absl::Time drain_begin_ = absl::InfiniteFuture();

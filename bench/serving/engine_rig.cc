@@ -35,7 +35,7 @@ absl::StatusOr<std::unique_ptr<EngineRig>> EngineRig::Open(const RigOptions& opt
   std::unique_ptr<EngineRig> rig(new EngineRig(options));
   CHORUS_ASSIGN_OR_RETURN(rig->config_, engine::ModelConfig::Load(options.model_dir));
   CHORUS_ASSIGN_OR_RETURN(
-      rig->pool_, server::PoolMemory::Allocate(rig->config_, DType::kBf16, options.pool_bytes));
+      rig->pool_, engine::PoolMemory::Allocate(rig->config_, DType::kBf16, options.pool_bytes));
   CHORUS_RETURN_IF_ERROR(rig->OpenCatalog());
   CHORUS_RETURN_IF_ERROR(rig->StartEngine());
   return rig;

@@ -12,9 +12,9 @@
 #include "absl/status/statusor.h"
 #include "bench/serving/timed_runner.h"
 #include "engine/adapters/stored_catalog.h"
+#include "engine/backend/pool_memory.h"
 #include "engine/engine.h"
 #include "engine/model/model_config.h"
-#include "server/model/pool_memory.h"
 
 namespace chorus::bench {
 
@@ -68,7 +68,7 @@ class EngineRig {
 
   const RigOptions options_;
   engine::ModelConfig config_;
-  std::optional<server::PoolMemory> pool_;
+  std::optional<engine::PoolMemory> pool_;
   int64_t weights_bytes_ = 0;
   int64_t workspace_bytes_ = 0;
   std::unique_ptr<engine::StoredCatalog> catalog_;

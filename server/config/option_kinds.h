@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -52,6 +53,21 @@ Option StringOption(OptionText text, At at) {
     return true;
   };
   option.in_range = [](const ServerConfig&) { return true; };
+  return option;
+}
+
+// Text of a form that `forms` lists.
+template <class At>
+Option FormOption(OptionText text, At at, const std::string& forms,
+                  bool (*is_form)(std::string_view)) {
+  Option option = OptionOf(std::move(text), forms, "one of " + forms);
+  option.print = [at](const ServerConfig& config) { return at(config); };
+  option.parse = [at, is_form](const std::string& value, ServerConfig* config) {
+    if (!is_form(value)) return false;
+    at(*config) = value;
+    return true;
+  };
+  option.in_range = [at, is_form](const ServerConfig& config) { return is_form(at(config)); };
   return option;
 }
 
@@ -104,6 +120,22 @@ Option BytesOption(OptionText text, At at, int64_t min, int64_t max) {
   option.in_range = [at, min, max](const ServerConfig& config) {
     const auto bytes = static_cast<int64_t>(at(config));
     return bytes >= min && bytes <= max;
+  };
+  return option;
+}
+
+// A size that may be left open: 0 in the struct, and no value as text.
+template <class At>
+Option OptionalBytesOption(OptionText text, At at, int64_t min, int64_t max) {
+  Option option = BytesOption(std::move(text), at, min, max);
+  option.print = [at, print = option.print](const ServerConfig& config) {
+    return at(config) == 0 ? "" : print(config);
+  };
+  option.parse = [parse = option.parse](const std::string& value, ServerConfig* config) {
+    return ParseByteSize(value) != 0 && parse(value, config);
+  };
+  option.in_range = [at, in_range = option.in_range](const ServerConfig& config) {
+    return at(config) == 0 || in_range(config);
   };
   return option;
 }

@@ -16,6 +16,13 @@ constexpr int64_t kTiB = int64_t{1} << 40;
 
 using Table = std::vector<Option>;
 
+bool IsDeviceSpec(std::string_view text) {
+  if (text == "auto" || text == "cpu" || text == "cuda") return true;
+  const std::string_view number = text.substr(0, 5) == "cuda:" ? text.substr(5) : "";
+  return !number.empty() && number.size() <= 4 &&
+         number.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 void AddModel(Table* table) {
   const std::string group = "Model";
   table->push_back(StringOption(
@@ -27,10 +34,15 @@ void AddModel(Table* table) {
       [](auto& c) -> auto& { return c.served_model_name; }));
   table->push_back(ChoiceOption({"dtype", group, "TYPE",
                                  "Type in which weights, KV and adapters are kept and computed. "
-                                 "auto: bf16 where the processor has it, else f32."},
-                                [](auto& c) -> auto& { return c.dtype; }, {"auto", "bf16", "f32"}));
-  table->push_back(ChoiceOption({"device", group, "DEVICE", "Where the model runs."},
-                                [](auto& c) -> auto& { return c.device; }, {"auto", "cpu"}));
+                                 "auto: bf16 where the processor has it, else f32; on a GPU the "
+                                 "model's own of bf16 and f16, else bf16."},
+                                [](auto& c) -> auto& { return c.dtype; },
+                                {"auto", "bf16", "f16", "f32"}));
+  table->push_back(FormOption(
+      {"device", group, "DEVICE",
+       "Where the model runs. auto: the first usable GPU, or the CPU where "
+       "there is none; a GPU that cannot be used is an error."},
+      [](auto& c) -> auto& { return c.device; }, "auto, cpu, cuda, cuda:N", IsDeviceSpec));
   table->push_back(ChoiceOption({"generation_config", group, "SOURCE",
                                  "Sampling of requests that leave it open. auto: the model's "
                                  "generation_config.json; none: temperature 1."},
@@ -64,9 +76,19 @@ void AddAddresses(Table* table) {
 
 void AddMemory(Table* table) {
   const std::string group = "Memory and compute";
+  table->push_back(OptionalBytesOption(
+      {"pool_bytes", group, "SIZE", "Memory for KV and adapters together.",
+       absl::StrCat(FormatByteSize(engine::MemoryOptions::kCpuPoolBytes),
+                    " on the CPU, on a GPU what is left")},
+      [](auto& c) -> auto& { return c.memory.pool_bytes; }, kMiB, 16 * kTiB));
+  table->push_back(ShareOption(
+      {"device_memory_fraction", group, "SHARE",
+       "Share of a GPU's memory that is in use when --pool-bytes is left open."},
+      [](auto& c) -> auto& { return c.memory.device_fraction; }));
   table->push_back(BytesOption(
-      {"pool_bytes", group, "SIZE", "Memory for KV and adapters together."},
-      [](auto& c) -> auto& { return c.pool_bytes; }, kMiB, 16 * kTiB));
+      {"adapter_host_bytes", group, "SIZE",
+       "Pinned memory of the host that keeps adapters ready for a GPU."},
+      [](auto& c) -> auto& { return c.memory.adapter_host_bytes; }, kMiB, 16 * kTiB));
   table->push_back(IntOption(
       {"threads", group, "N", "Compute threads. 0: one for each processor."},
       [](auto& c) -> auto& { return c.threads; }, 0, 1024));

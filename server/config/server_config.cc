@@ -122,6 +122,12 @@ absl::Status ServerConfig::Validate() const {
                      "), so that every sequence can go on in every step"),
         absl::StrCat(engine.max_step_tokens));
   }
+  if (device == "cpu" && dtype == ComputeType::kF16) {
+    Add(&problems, "--dtype", "auto, bf16 or f32 with --device=cpu", "f16");
+  }
+  if (device.substr(0, 4) == "cuda" && dtype == ComputeType::kF32) {
+    Add(&problems, "--dtype", absl::StrCat("auto, bf16 or f16 with --device=", device), "f32");
+  }
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
 }

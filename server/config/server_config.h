@@ -9,12 +9,12 @@
 
 #include "absl/status/status.h"
 #include "engine/adapters/stored_catalog.h"
+#include "engine/backend/memory_options.h"
 #include "engine/schedule/engine_options.h"
 
 namespace chorus::server {
 
-enum class ComputeType { kAuto, kBf16, kF32 };
-enum class DeviceChoice { kAuto, kCpu };
+enum class ComputeType { kAuto, kBf16, kF16, kF32 };
 // Whether sampling fields that a request leaves unset come from the model's generation_config.json.
 enum class GenerationDefaults { kAuto, kNone };
 
@@ -24,7 +24,7 @@ struct ServerConfig {
   std::string model;              // a Hugging Face directory; required
   std::string served_model_name;  // empty: the last component of `model`
   ComputeType dtype = ComputeType::kAuto;
-  DeviceChoice device = DeviceChoice::kAuto;
+  std::string device = "auto";  // or "cpu", "cuda", "cuda:N"
   GenerationDefaults generation_config = GenerationDefaults::kAuto;
   std::string chat_template;  // a file; empty: the model's own
   bool isolate_special_tokens = false;
@@ -33,8 +33,8 @@ struct ServerConfig {
   std::string metrics_listen = "127.0.0.1:9464";  // IPv4, or "none"
   std::string port_file;                          // empty: none is written
   // Memory and compute
-  int64_t pool_bytes = int64_t{1} << 30;
-  int32_t threads = 0;  // 0: one for each processor that the process may use
+  engine::MemoryOptions memory;  // device_memory_fraction is its device_fraction
+  int32_t threads = 0;           // 0: one for each processor that the process may use
   // Adapters
   std::string store = "chorus-store";  // a directory, made when it is not there
   bool allow_volatile_store = false;

@@ -11,13 +11,33 @@
 namespace chorus::server {
 namespace {
 
-absl::StatusOr<kernels::DType> ChooseType(ComputeType wanted, kernels::DType file_dtype) {
+absl::Status WrongType(const char* expected, const char* got) {
+  return engine::Refuse(engine::Reason::kValueOutOfRange, "--dtype", expected, got);
+}
+
+absl::StatusOr<kernels::DType> ChooseGpuType(ComputeType wanted, kernels::DType file_dtype) {
+  switch (wanted) {
+    case ComputeType::kF32:
+      return WrongType("auto, bf16 or f16 on a GPU", "f32");
+    case ComputeType::kBf16:
+      return kernels::DType::kBf16;
+    case ComputeType::kF16:
+      return kernels::DType::kF16;
+    case ComputeType::kAuto:
+      break;
+  }
+  return file_dtype == kernels::DType::kF16 ? kernels::DType::kF16 : kernels::DType::kBf16;
+}
+
+absl::StatusOr<kernels::DType> ChooseCpuType(ComputeType wanted, kernels::DType file_dtype) {
   switch (wanted) {
     case ComputeType::kF32:
       return kernels::DType::kF32;
     case ComputeType::kBf16:
       CHORUS_RETURN_IF_ERROR(kernels::RequireCpuBf16("--dtype=bf16"));
       return kernels::DType::kBf16;
+    case ComputeType::kF16:
+      return WrongType("auto, bf16 or f32 on the CPU", "f16");
     case ComputeType::kAuto:
       break;
   }
@@ -28,12 +48,13 @@ absl::StatusOr<kernels::DType> ChooseType(ComputeType wanted, kernels::DType fil
 
 }  // namespace
 
-absl::StatusOr<ServingModel> ServingModel::Load(const ServerConfig& config,
+absl::StatusOr<ServingModel> ServingModel::Load(const ServerConfig& config, bool on_gpu,
                                                 const engine::Clock* clock) {
   ServingModel model;
   model.name = config.served_model_name;
   CHORUS_ASSIGN_OR_RETURN(model.config, engine::ModelConfig::Load(config.model));
-  CHORUS_ASSIGN_OR_RETURN(model.dtype, ChooseType(config.dtype, model.config.file_dtype));
+  const auto choose = on_gpu ? ChooseGpuType : ChooseCpuType;
+  CHORUS_ASSIGN_OR_RETURN(model.dtype, choose(config.dtype, model.config.file_dtype));
   CHORUS_ASSIGN_OR_RETURN(model.tokenizer, engine::Tokenizer::Load(config.model));
 
   if (config.isolate_special_tokens) model.plain_special.emplace(*model.tokenizer);

@@ -34,9 +34,11 @@ struct ServingModel {
   // Absent (--generation-config=none): unset fields mean plain sampling at temperature 1.
   std::optional<engine::GenerationDefaults> defaults;
 
-  // Reads everything but the weights. InvalidArgument for a model that cannot be served exactly,
-  // FailedPrecondition when the processor lacks what `dtype` needs.
-  static absl::StatusOr<ServingModel> Load(const ServerConfig& config, const engine::Clock* clock);
+  // Reads everything but the weights, to be run on a GPU (`on_gpu`) or on the CPU. InvalidArgument
+  // for a model that cannot be served exactly, FailedPrecondition when the processor lacks what
+  // `dtype` needs.
+  static absl::StatusOr<ServingModel> Load(const ServerConfig& config, bool on_gpu,
+                                           const engine::Clock* clock);
 };
 
 }  // namespace chorus::server

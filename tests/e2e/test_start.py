@@ -42,6 +42,8 @@ def test_check_config_prints_what_would_be_used(tmp_path):
         ([], ["--model"]),
         (["--model=x", "--max-running=0"], ["--max-running"]),
         (["--model=x", "--pool-bytes=1KiB"], ["--pool-bytes"]),
+        (["--model=x", "--device=gpu"], ["--device", "cuda:N"]),
+        (["--model=x", "--device=cpu", "--dtype=f16"], ["--dtype", "f16"]),
         (["--model=x", "--admission=hopeful"], ["--admission", "optimistic"]),
         (["--model=x", "--listen=0.0.0.0:50051"], ["--listen", "loopback"]),
         (["--model=x", "--listen=example.com:1"], ["--listen"]),
@@ -158,3 +160,17 @@ def test_bf16_is_refused_by_the_features_name_where_it_is_missing(tmp_path):
     started = run(*daemon.arguments()[1:])
     assert started.returncode == 1
     assert "--dtype=bf16" in started.stderr and "bf16" in started.stderr.lower()
+
+
+def test_the_log_says_which_device_and_what_memory_is_for(start_daemon):
+    daemon = start_daemon(device="cpu")
+    assert 'device chosen device=cpu why="as asked for"' in daemon.log
+    for share in ["weights", "workspaces", "pool"]:
+        assert f"memory of={share} bytes=" in daemon.log
+
+
+def test_a_gpu_that_is_not_there_is_not_the_cpu_in_silence(tmp_path):
+    daemon = Daemon(tmp_path / "d", tiny_model.write(tmp_path / "model"), device="cuda:9999")
+    started = run(*daemon.arguments()[1:])
+    assert started.returncode == 1, started.stderr
+    assert "cannot start" in started.stderr and "--device=cuda:9999: " in started.stderr

@@ -85,7 +85,7 @@ TEST(ConfigFileTest, ValuesThatAreNoneAreNamedWithTheFile) {
   EXPECT_THAT(problems,
               ::testing::UnorderedElementsAre(
                   StartsWith("chorus.conf: pool_bytes: expected a size from "),
-                  "chorus.conf: dtype: expected one of auto, bf16, f32, got \"fp8\"",
+                  "chorus.conf: dtype: expected one of auto, bf16, f16, f32, got \"fp8\"",
                   StartsWith("chorus.conf: pin_budget: expected a number "),
                   "chorus.conf: chat_template: expected text without zero bytes, got \"a\\x00-\""));
   EXPECT_EQ(config.engine.max_running, 5);

@@ -33,6 +33,8 @@ const std::vector<std::pair<std::string, std::string>>& Settings() {
       {"metrics-listen", "127.0.0.1:1002"},
       {"port-file", "ports"},
       {"pool-bytes", "3GiB"},
+      {"device-memory-fraction", "0.9"},
+      {"adapter-host-bytes", "7GiB"},
       {"threads", "7"},
       {"store", "/store"},
       {"allow-volatile-store", "true"},
@@ -99,14 +101,16 @@ TEST(ConfigPairingTest, FlagsReachTheirFields) {
   EXPECT_EQ(config.model, "/models/tiny");
   EXPECT_EQ(config.served_model_name, "tiny");
   EXPECT_EQ(config.dtype, server::ComputeType::kF32);
-  EXPECT_EQ(config.device, server::DeviceChoice::kCpu);
+  EXPECT_EQ(config.device, "cpu");
   EXPECT_EQ(config.generation_config, server::GenerationDefaults::kNone);
   EXPECT_EQ(config.chat_template, "chat.jinja");
   EXPECT_TRUE(config.isolate_special_tokens);
   EXPECT_EQ(config.listen, "127.0.0.1:1001");
   EXPECT_EQ(config.metrics_listen, "127.0.0.1:1002");
   EXPECT_EQ(config.port_file, "ports");
-  EXPECT_EQ(config.pool_bytes, int64_t{3} << 30);
+  EXPECT_EQ(config.memory.pool_bytes, int64_t{3} << 30);
+  EXPECT_EQ(config.memory.device_fraction, 0.9);
+  EXPECT_EQ(config.memory.adapter_host_bytes, int64_t{7} << 30);
   EXPECT_EQ(config.threads, 7);
   EXPECT_EQ(config.store, "/store");
   EXPECT_TRUE(config.allow_volatile_store);
@@ -162,7 +166,9 @@ TEST(ConfigPairingTest, DefaultsAreThoseOfTheStructs) {
   EXPECT_EQ(defaults.served_model_name(), "tiny");
   EXPECT_EQ(defaults.listen(), "127.0.0.1:50051");
   EXPECT_EQ(defaults.metrics_listen(), "127.0.0.1:9464");
-  EXPECT_EQ(defaults.pool_bytes(), "1GiB");
+  EXPECT_FALSE(defaults.has_pool_bytes());
+  EXPECT_EQ(defaults.device(), "auto");
+  EXPECT_EQ(defaults.device_memory_fraction(), 0.92);
   EXPECT_GE(defaults.threads(), 1);
   EXPECT_EQ(defaults.max_adapter_bytes(), "4GiB");
   EXPECT_EQ(defaults.max_running(), engine::EngineOptions{}.max_running);

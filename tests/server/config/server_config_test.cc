@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/lora/tiles.h"
+#include "tests/server/config/arguments.h"
 
 namespace chorus::test {
 namespace {
@@ -97,6 +98,40 @@ TEST(ServerConfigTest, AddressesThatSuitEachPurpose) {
   EXPECT_TRUE(config.Validate().ok());
 }
 
+TEST(ServerConfigTest, DevicesAreNamedAsCudaCountsThem) {
+  for (const char* device : {"auto", "cpu", "cuda", "cuda:0", "cuda:15"}) {
+    ServerConfig config = Good();
+    config.device = device;
+    EXPECT_TRUE(config.Validate().ok()) << config.Validate();
+  }
+  for (const char* device : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:12345", "CPU", "cuda0"}) {
+    ServerConfig config = Good();
+    config.device = device;
+    EXPECT_EQ(Problem(config),
+              std::string("--device: expected one of auto, cpu, cuda, cuda:N, got ") + device);
+  }
+}
+
+TEST(ServerConfigTest, TypesThatTheDeviceLacksAreRefusedByName) {
+  ServerConfig config = Good();
+  config.device = "cpu";
+  config.dtype = server::ComputeType::kF16;
+  EXPECT_EQ(Problem(config), "--dtype: expected auto, bf16 or f32 with --device=cpu, got f16");
+  config.device = "cuda:1";
+  EXPECT_TRUE(config.Validate().ok());
+  config.dtype = server::ComputeType::kF32;
+  EXPECT_EQ(Problem(config), "--dtype: expected auto, bf16 or f16 with --device=cuda:1, got f32");
+  config.device = "auto";  // only the start knows what it comes to
+  EXPECT_TRUE(config.Validate().ok());
+}
+
+TEST(ServerConfigTest, ThePoolsSizeMayBeLeftOpenButNotBeNothing) {
+  EXPECT_EQ(Good().memory.pool_bytes, 0);
+  const auto line = Parse({"--model=m", "--pool-bytes=0"});
+  EXPECT_THAT(line.status().message(),
+              HasSubstr("--pool-bytes: expected a size from 1MiB to 16TiB, got \"0\""));
+}
+
 struct OutOfRange {
   const char* flag;
   void (*set)(ServerConfig*);
@@ -114,8 +149,13 @@ TEST_P(ServerConfigRangeTest, ValueBeyondTheRangeIsRefusedByFlag) {
 INSTANTIATE_TEST_SUITE_P(
     All, ServerConfigRangeTest,
     testing::Values(
-        OutOfRange{"--pool-bytes", [](ServerConfig* c) { c->pool_bytes = (1 << 20) - 1; }},
-        OutOfRange{"--pool-bytes", [](ServerConfig* c) { c->pool_bytes = -1; }},
+        OutOfRange{"--pool-bytes", [](ServerConfig* c) { c->memory.pool_bytes = (1 << 20) - 1; }},
+        OutOfRange{"--pool-bytes", [](ServerConfig* c) { c->memory.pool_bytes = -1; }},
+        OutOfRange{"--device-memory-fraction",
+                   [](ServerConfig* c) { c->memory.device_fraction = 1.0; }},
+        OutOfRange{"--adapter-host-bytes",
+                   [](ServerConfig* c) { c->memory.adapter_host_bytes = 0; }},
+        OutOfRange{"--device", [](ServerConfig* c) { c->device = "cuda:"; }},
         OutOfRange{"--threads", [](ServerConfig* c) { c->threads = -1; }},
         OutOfRange{"--threads", [](ServerConfig* c) { c->threads = 1025; }},
         OutOfRange{"--max-adapter-bytes", [](ServerConfig* c) { c->catalog.max_tensor_bytes = 9; }},

@@ -1,7 +1,7 @@
 // PoolMemory: the host memory of a page pool: taken once, never grown, given back by the
 // destructor. Pages are touched when they are first used.
-#ifndef CHORUS_SERVER_MODEL_POOL_MEMORY_H_
-#define CHORUS_SERVER_MODEL_POOL_MEMORY_H_
+#ifndef CHORUS_ENGINE_BACKEND_POOL_MEMORY_H_
+#define CHORUS_ENGINE_BACKEND_POOL_MEMORY_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -11,14 +11,15 @@
 #include "engine/model/model_config.h"
 #include "kernels/device/pool_view.h"
 
-namespace chorus::server {
+namespace chorus::engine {
 
 class PoolMemory {
  public:
   // As many pages as `bytes` hold. InvalidArgument when they hold none, ResourceExhausted when the
   // system has no such memory.
-  static absl::StatusOr<PoolMemory> Allocate(const engine::ModelConfig& model, kernels::DType dtype,
+  static absl::StatusOr<PoolMemory> Allocate(const ModelConfig& model, kernels::DType dtype,
                                              int64_t bytes);
+  PoolMemory() = default;  // of no pages
   ~PoolMemory();
   PoolMemory(PoolMemory&& other) noexcept : view_(std::exchange(other.view_, {})) {}
   PoolMemory& operator=(PoolMemory&& other) noexcept {
@@ -35,6 +36,6 @@ class PoolMemory {
   kernels::PoolView view_;
 };
 
-}  // namespace chorus::server
+}  // namespace chorus::engine
 
-#endif  // CHORUS_SERVER_MODEL_POOL_MEMORY_H_
+#endif  // CHORUS_ENGINE_BACKEND_POOL_MEMORY_H_

@@ -1,4 +1,4 @@
-#include "server/model/pool_memory.h"
+#include "engine/backend/pool_memory.h"
 
 #include <sys/mman.h>
 
@@ -7,10 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace chorus::server {
+namespace chorus::engine {
 
-absl::StatusOr<PoolMemory> PoolMemory::Allocate(const engine::ModelConfig& model,
-                                                kernels::DType dtype, int64_t bytes) {
+absl::StatusOr<PoolMemory> PoolMemory::Allocate(const ModelConfig& model, kernels::DType dtype,
+                                                int64_t bytes) {
   kernels::PoolView view{nullptr, 1, model.layers, model.kv_heads, model.head_dim, dtype};
   view.num_ids = bytes / view.total_bytes();
   if (view.num_ids < 1) {
@@ -34,4 +34,4 @@ PoolMemory::~PoolMemory() {
   if (view_.base != nullptr) munmap(view_.base, static_cast<size_t>(view_.total_bytes()));
 }
 
-}  // namespace chorus::server
+}  // namespace chorus::engine
