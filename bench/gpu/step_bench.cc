@@ -30,6 +30,9 @@ absl::Status SetOption(absl::string_view name, absl::string_view value, int* lay
   if (name == "--layers") return ReadCount(name, value, layers);
   if (name == "--blocks") return ReadCount(name, value, &options->measure.blocks);
   if (name == "--replays") return ReadCount(name, value, &options->measure.replays);
+  if (name == "--lora-multiprocessors") {
+    return ReadCount(name, value, &options->rig.lora.multiprocessors);
+  }
   if (name == "--only") {
     options->only = std::string(value);
     return absl::OkStatus();
@@ -49,8 +52,9 @@ absl::Status SetOption(absl::string_view name, absl::string_view value, int* lay
 }
 
 bool TakesValue(absl::string_view name) {
-  for (const absl::string_view known : {"--shape", "--layers", "--blocks", "--replays", "--only",
-                                        "--json", "--read-gb-s", "--tflops"}) {
+  for (const absl::string_view known :
+       {"--shape", "--layers", "--blocks", "--replays", "--only", "--json", "--read-gb-s",
+        "--tflops", "--lora-multiprocessors"}) {
     if (name == known) return true;
   }
   return false;
@@ -75,7 +79,9 @@ Json Heading(const StepBenchOptions& options) {
           {"dtype", "bf16"},
           {"context", options.model.sizes.context},
           {"seed", options.rig.seed},
-          {"graphs", options.rig.graphs}};
+          {"graphs", options.rig.graphs},
+          {"lora_beside_base", options.rig.lora.beside_base},
+          {"lora_multiprocessors", options.rig.lora.multiprocessors}};
 }
 
 // Nothing is timed.
@@ -117,7 +123,8 @@ absl::Status Keep(const StepBenchOptions& options, const Json& result) {
 
 const char kStepBenchUsage[] =
     "[--shape NAME] [--only TEXT] [--ceilings] [--json FILE] [--blocks N] [--replays N]\n"
-    "       [--no-graphs] [--layers N] [--model [--read-gb-s N] [--tflops N]]\n"
+    "       [--no-graphs] [--lora-before | --lora-multiprocessors N] [--layers N]\n"
+    "       [--model [--read-gb-s N] [--tflops N]]\n"
     "Whole steps on random weights: each case against the same step without adapters, in turns.\n"
     "  --shape NAME   llama-3-8b (the default), llama-2-7b, qwen2.5-7b, tiny\n"
     "  --only TEXT    cases whose names have TEXT in them\n"
@@ -125,6 +132,8 @@ const char kStepBenchUsage[] =
     "  --json FILE    writes what is measured there too, anew after each case\n"
     "  --blocks N     of each side (6), each of --replays N timed steps (5)\n"
     "  --no-graphs    decodes launch kernel by kernel\n"
+    "  --lora-before  LoRA runs before the base's product, not beside it on a stream of its own\n"
+    "  --lora-multiprocessors N  that it fills there; the product is planned for the others\n"
     "  --layers N     of the model, in place of its own\n"
     "  --model        runs nothing: bytes, products and floors at rates that are given\n";
 
@@ -139,6 +148,8 @@ absl::StatusOr<StepBenchOptions> ParseStepBench(const std::vector<absl::string_v
       options.ceilings_only = true;
     } else if (name == "--model") {
       options.model_only = true;
+    } else if (name == "--lora-before") {
+      options.rig.lora.beside_base = false;
     } else if (name == "--no-graphs") {
       options.rig.graphs = false;
     } else if (!TakesValue(name) || i + 1 == arguments.size()) {

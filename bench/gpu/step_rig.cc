@@ -135,6 +135,7 @@ engine::DeviceRunnerOptions StepRig::RunnerOptions() const {
   options.max_adapter_pages =
       static_cast<int32_t>(LayoutOf(model_, Geometry(), model_.max_rank(), false).num_ids);
   options.max_lora_rank = model_.max_rank();
+  options.lora = options_.lora;
   options.time_steps = true;
   options.pool = {.bytes = options_.pool_bytes, .reserve_bytes = options_.reserve_bytes};
   return options;

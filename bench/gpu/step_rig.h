@@ -23,8 +23,9 @@ struct StepRigOptions {
   int64_t reserve_bytes = int64_t{3} << 30;   // for the ceilings
   int64_t pattern_bytes = int64_t{64} << 20;  // of random numbers
   bool graphs = true;                         // decodes run as graphs, as they are served
-  uint32_t seed = 1;                          // of tokens and of the order of pages
-  std::function<double()> now_us;             // the host's clock; null: the steady one
+  engine::DeviceLoraSharing lora;
+  uint32_t seed = 1;               // of tokens and of the order of pages
+  std::function<double()> now_us;  // the host's clock; null: the steady one
 };
 
 // A step, and what the slots hold when it runs.

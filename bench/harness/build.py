@@ -1,4 +1,4 @@
-"""Builds what a suite runs, with the preset `release`."""
+"""Builds what a suite runs, with the preset `release` or another."""
 
 import os
 import subprocess
@@ -6,16 +6,17 @@ import sys
 
 
 class Build:
-    def __init__(self, root, quiet):
+    def __init__(self, root, quiet, preset="release"):
         self.root = root
-        self.directory = os.path.join(root, "build", "release")
+        self.directory = os.path.join(root, "build", preset)
+        self._preset = preset
         self._quiet = quiet
 
     def targets(self, *names):
         """Brings the targets up to date. Tools' output goes to stderr, and only when they fail if
         the run is to be quiet."""
         if not os.path.exists(os.path.join(self.directory, "build.ninja")):
-            self._run("cmake", "--preset", "release")
+            self._run("cmake", "--preset", self._preset)
         self._run("ninja", "-C", self.directory, *names)
 
     def program(self, name):
@@ -28,10 +29,13 @@ class Build:
         return known.returncode == 0
 
     def compiler(self):
-        with open(os.path.join(self.directory, "CMakeCache.txt"), encoding="utf-8") as cache:
-            for line in cache:
-                if line.startswith("CMAKE_CXX_COMPILER:"):
-                    return line.partition("=")[2].strip()
+        try:
+            with open(os.path.join(self.directory, "CMakeCache.txt"), encoding="utf-8") as cache:
+                for line in cache:
+                    if line.startswith("CMAKE_CXX_COMPILER:"):
+                        return line.partition("=")[2].strip()
+        except FileNotFoundError:
+            pass
         return "c++"
 
     def _run(self, *command):

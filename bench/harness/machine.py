@@ -58,9 +58,14 @@ def hardware():
     }
 
 
+def plain(name):
+    """A name that is fit for a file's: nvidia-h100-80gb-hbm3."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
 def slug(described):
     """Names the hardware in a file name: amd-epyc-f26m2-2c."""
-    words = re.sub(r"[^a-z0-9]+", "-", described["processor"].lower()).strip("-")
+    words = plain(described["processor"])
     return f'{words}-f{described["family"]}m{described["model"]}-{described["cores"]}c'
 
 

@@ -41,10 +41,10 @@ def targets_table(targets):
 
 
 def write(directory, suite, slug, result):
-    """bench/results/SUITE-ISOTIME-HARDWARE.json; returns its path."""
+    """bench/results/SUITE-ISOTIME-HARDWARE.json, the hardware if it matters; returns its path."""
     os.makedirs(directory, exist_ok=True)
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    path = os.path.join(directory, f"{suite}-{now}-{slug}.json")
+    path = os.path.join(directory, "-".join(filter(None, (suite, now, slug))) + ".json")
     with open(path, "w", encoding="utf-8") as out:
         out.write(as_json(result))
     return path
