@@ -91,6 +91,12 @@ struct Engine::Impl {
                               Post([done = std::move(done)](Scheduler& s, absl::Time now) {
                                 s.OnLoadDone(done, now);
                               });
+                            },
+                        .arriving =
+                            [this](LoadArriving arriving) {
+                              Post([arriving = std::move(arriving)](Scheduler& s, absl::Time) {
+                                s.OnLoadArriving(arriving);
+                              });
                             }})),
         scheduler(options,
                   {model.base_digest, model.eos_token_ids, model.max_positions, model.vocabulary,
@@ -315,14 +321,15 @@ bool Engine::Impl::RunStep() {
   if (!plan.has_value()) return false;
   const absl::Time begin = clock->Now();
   const absl::StatusOr<StepResult> result = model.runner->Run(*plan);
-  step_seconds += absl::ToDoubleSeconds(clock->Now() - begin);
+  const absl::Duration step_time = clock->Now() - begin;
+  step_seconds += absl::ToDoubleSeconds(step_time);
   if (!result.ok()) {
     failed = true;
     failure = result.status().ToString();
     scheduler.FailAll(result.status());
     return false;
   }
-  scheduler.CommitStep(*result);
+  scheduler.CommitStep(*result, step_time);
   return true;
 }
 

@@ -84,12 +84,6 @@ class ImageReader {
   const AdapterDigest& digest() const { return digest_; }
   int num_layers() const { return static_cast<int>(layout_.layer_tiles_begin.size()) - 1; }
 
-  // Bytes of all tiles, and where those of a layer begin.
-  int64_t bytes() const { return layout_.num_tiles * tile_bytes_; }
-  int64_t layer_begin(int layer) const {
-    return layout_.layer_tiles_begin[static_cast<size_t>(layer)] * tile_bytes_;
-  }
-
   // Reads the tiles of one layer in slices of at most 256 KiB, and checks their CRC-32C. `place`
   // says where `bytes` from byte `offset` of the tiles on go, or the first of them. DataLoss when
   // the checksum differs or the file ends.

@@ -57,15 +57,16 @@ absl::StatusOr<std::unique_ptr<ImageReader>> ImageReader::Open(std::unique_ptr<B
 }
 
 absl::Status ImageReader::ReadLayer(int layer, Place place) const {
-  const int64_t end = layer_begin(layer + 1);
+  const auto index = static_cast<size_t>(layer);
+  const int64_t end = layout_.layer_tiles_begin[index + 1] * tile_bytes_;
   uint32_t crc = 0;
-  for (int64_t at = layer_begin(layer); at < end;) {
+  for (int64_t at = layout_.layer_tiles_begin[index] * tile_bytes_; at < end;) {
     const std::span<std::byte> run = place(at, std::min(end - at, kReadSlice));
     CHORUS_RETURN_IF_ERROR(file_->Read(tiles_offset_ + static_cast<uint64_t>(at), run));
     crc = Crc32c(crc, run);
     at += static_cast<int64_t>(run.size());
   }
-  if (crc != layer_crc_[static_cast<size_t>(layer)]) {
+  if (crc != layer_crc_[index]) {
     return Torn(absl::StrCat("the checksum of layer ", layer, " differs"));
   }
   return absl::OkStatus();

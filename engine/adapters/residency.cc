@@ -65,10 +65,18 @@ void Residency::StartLoad(Resident* resident, PageLease lease, absl::Time now) {
   resident->load_begin = now;
   num_pages_ += resident->pages();
   by_ticket_[resident->ticket] = resident;
-  const int64_t tiles = resident->adapter->layout().num_tiles;
-  const int64_t cells = kernels::CeilDiv(tiles, kernels::TilesPerCell(view_));
-  loads_->Start(
-      {resident->ticket, resident->adapter, CellsInFillOrder(resident->lease.ids(), cells, view_)});
+  loads_->Start({resident->ticket, resident->adapter, CellsOf(*resident)});
+}
+
+void Residency::OnLoadArriving(const LoadArriving& arriving) {
+  const auto found = by_ticket_.find(arriving.ticket);
+  CHORUS_CHECK(found != by_ticket_.end());
+  Resident* const resident = found->second;
+  if (resident->state == ResidencyState::kCancelling) return;
+  resident->state = ResidencyState::kArriving;
+  resident->arrivals = arriving.arrivals;
+  resident->arrival_end = arriving.end;
+  TakeSlot(resident);
 }
 
 Residency::LoadResult Residency::OnLoadDone(const LoadDone& done, absl::Time now) {
@@ -77,24 +85,17 @@ Residency::LoadResult Residency::OnLoadDone(const LoadDone& done, absl::Time now
   Resident* const resident = found->second;
   by_ticket_.erase(found);
   const bool cancelled = resident->state == ResidencyState::kCancelling;
+  const bool arrived = resident->state == ResidencyState::kArriving && !resident->forgotten;
+  resident->arrivals.reset();
   LoadResult result{resident, done.status, now - resident->load_begin};
-  if (done.status.ok() && resident->used()) {  // a cancel that came too late, too
+  // A cancel that came too late counts for nothing; what has arrived stays, idle.
+  if (done.status.ok() && (resident->used() || arrived)) {
+    if (resident->slot < 0) TakeSlot(resident);
     resident->state = ResidencyState::kResident;
-    auto contents = std::make_shared<kernels::LoraSlot>();
-    const int64_t cells =
-        kernels::CeilDiv(resident->adapter->layout().num_tiles, kernels::TilesPerCell(view_));
-    contents->cells = CellsInFillOrder(resident->lease.ids(), cells, view_);
-    contents->modules = resident->adapter->layout().modules;
-    if (free_slots_.empty()) free_slots_.push_back(num_slots_++);
-    resident->slot = free_slots_.back();
-    free_slots_.pop_back();
-    slot_changes_.push_back({resident->slot, std::move(contents)});
     return result;
   }
-  resident->lease.Release();
-  num_pages_ -= resident->pages();
-  resident->state = ResidencyState::kDisk;
-  resident->unreadable = !cancelled;
+  GiveBack(resident);
+  resident->unreadable = !cancelled && !done.status.ok();
   if (cancelled) result.status = absl::OkStatus();
   if (!resident->used()) {
     result.resident = nullptr;
@@ -189,7 +190,7 @@ void Residency::ReclaimCheapest(uint64_t, ReclaimRank rank) {
   Resident* resident = Cheapest(rank);
   CHORUS_CHECK(resident != nullptr);
   ++num_evictions_;
-  Evict(resident);
+  GiveBack(resident);
   EraseIfUnused(resident);
 }
 
@@ -217,10 +218,29 @@ Residency::Resident* Residency::FindOrAdd(const AdapterRef& adapter) {
   return &resident;
 }
 
-void Residency::Evict(Resident* resident) {
-  slot_changes_.push_back({resident->slot, nullptr});
-  free_slots_.push_back(resident->slot);
-  resident->slot = -1;
+std::vector<int32_t> Residency::CellsOf(const Resident& resident) const {
+  const int64_t tiles = resident.adapter->layout().num_tiles;
+  return CellsInFillOrder(resident.lease.ids(),
+                          kernels::CeilDiv(tiles, kernels::TilesPerCell(view_)), view_);
+}
+
+void Residency::TakeSlot(Resident* resident) {
+  if (free_slots_.empty()) free_slots_.push_back(num_slots_++);
+  resident->slot = free_slots_.back();
+  free_slots_.pop_back();
+  auto contents = std::make_shared<kernels::LoraSlot>();
+  contents->cells = CellsOf(*resident);
+  contents->modules = resident->adapter->layout().modules;
+  slot_changes_.push_back({resident->slot, std::move(contents)});
+}
+
+// Pages and slot; it is on disk again.
+void Residency::GiveBack(Resident* resident) {
+  if (resident->slot >= 0) {
+    slot_changes_.push_back({resident->slot, nullptr});
+    free_slots_.push_back(resident->slot);
+    resident->slot = -1;
+  }
   resident->lease.Release();
   num_pages_ -= resident->pages();
   resident->state = ResidencyState::kDisk;
@@ -234,7 +254,7 @@ void Residency::CancelLoad(Resident* resident) {
 void Residency::EraseIfUnused(Resident* resident) {
   if (resident->used()) return;
   if (resident->state == ResidencyState::kLoading) CancelLoad(resident);
-  if (resident->state == ResidencyState::kResident && resident->forgotten) Evict(resident);
+  if (resident->state == ResidencyState::kResident && resident->forgotten) GiveBack(resident);
   if (resident->state == ResidencyState::kDisk) residents_.erase(KeyOf(*resident->adapter));
 }
 

@@ -1,10 +1,11 @@
 // Residency: which adapters lie in the pool, which are on their way, and who needs them. Engine
 // thread only; a LoadQueue does the reading.
 //
-//   DISK ──StartLoad──▶ LOADING ──done──▶ RESIDENT ──reclaimed, forgotten──▶ DISK
+//   DISK ──StartLoad──▶ LOADING ──(ARRIVING)──done──▶ RESIDENT ──reclaimed, forgotten──▶ DISK
 //                          └─nobody waits─▶ CANCELLING ──done──▶ DISK
 //
-// A copy holds its pages until it answers, whatever happens to the adapter meanwhile. A resident
+// A copy holds its pages until it answers, whatever happens to the adapter meanwhile. An arriving
+// adapter can be used by steps that wait for its layers, and no longer be cancelled. A resident
 // adapter without running sequences is idle and can be reclaimed, unless it is pinned.
 #ifndef CHORUS_ENGINE_ADAPTERS_RESIDENCY_H_
 #define CHORUS_ENGINE_ADAPTERS_RESIDENCY_H_
@@ -40,7 +41,9 @@ class Residency : public ReclaimSource {
     AdapterRef adapter;
     ResidencyState state = ResidencyState::kDisk;
     PageLease lease;
-    int32_t slot = -1;  // RESIDENT only
+    int32_t slot = -1;                              // ARRIVING and RESIDENT only
+    std::shared_ptr<const LayerArrivals> arrivals;  // ARRIVING only
+    absl::Time arrival_end;                         // when its last layer is expected
     int32_t max_rank = 0;
     int32_t running = 0;  // sequences that hold it
     int32_t waiting = 0;  // sequences queued for it
@@ -81,6 +84,7 @@ class Residency : public ReclaimSource {
   bool MakeRoom(ReclaimRank rank);
   // REQUIRES: state DISK, `lease` has pages() ids, MakeRoom was true.
   void StartLoad(Resident* resident, PageLease lease, absl::Time now);
+  void OnLoadArriving(const LoadArriving& arriving);
   // What a load's answer means: the adapter became resident, or its waiters must be told why not
   // (a cancelled load answers OK here: it is on disk again, and may be started again).
   struct LoadResult {
@@ -120,7 +124,9 @@ class Residency : public ReclaimSource {
 
  private:
   Resident* FindOrAdd(const AdapterRef& adapter);
-  void Evict(Resident* resident);
+  std::vector<int32_t> CellsOf(const Resident& resident) const;
+  void TakeSlot(Resident* resident);
+  void GiveBack(Resident* resident);
   void CancelLoad(Resident* resident);
   void EraseIfUnused(Resident* resident);
   Resident* Cheapest(ReclaimRank rank);

@@ -9,7 +9,8 @@
 
 namespace chorus::engine {
 
-enum class ResidencyState { kDisk, kLoading, kResident, kCancelling };
+// kArriving: all that is left of the load is copies to the device, which steps can wait for.
+enum class ResidencyState { kDisk, kLoading, kArriving, kResident, kCancelling };
 
 struct AdapterResidency {
   std::string tenant;

@@ -138,10 +138,20 @@ absl::Status DeviceDecoder::Run(const DeviceStep& step, DeviceStream* stream) {
   }
   CHORUS_RETURN_IF_ERROR(Embed(step, stream));
   for (int32_t layer = 0; layer < config_.layers; ++layer) {
+    CHORUS_RETURN_IF_ERROR(AwaitLayer(step, layer, stream));
     CHORUS_RETURN_IF_ERROR(AppendKv(step, layer, stream));
     CHORUS_RETURN_IF_ERROR(Attend(step, layer, stream));
     CHORUS_RETURN_IF_ERROR(ProjectOut(step, layer, stream));
     CHORUS_RETURN_IF_ERROR(Mlp(step, layer, stream));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DeviceDecoder::AwaitLayer(const DeviceStep& step, int32_t layer,
+                                       DeviceStream* stream) {
+  if (step.arrivals == nullptr) return absl::OkStatus();
+  for (const auto& adapter : *step.arrivals) {
+    CHORUS_RETURN_IF_ERROR(stream->Wait(adapter->layers[static_cast<size_t>(layer)].get()));
   }
   return absl::OkStatus();
 }

@@ -13,12 +13,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/model/attention_plans.h"
 #include "engine/model/device_linears.h"
 #include "engine/model/device_lora.h"
 #include "engine/model/device_weights.h"
+#include "engine/model/layer_arrivals.h"
 #include "engine/model/model_config.h"
 #include "engine/model/step_block.h"
 #include "kernels/device/device.h"
@@ -46,6 +48,8 @@ struct DeviceStep {
   StepShape shape;
   const std::byte* block = nullptr;
   int32_t num_decodes = 0;  // rows before those of prompts
+  // Adapters of which a layer may only be read after its event; null: none.
+  const std::vector<std::shared_ptr<const LayerArrivals>>* arrivals = nullptr;
 };
 
 class DeviceDecoder {
@@ -88,6 +92,9 @@ class DeviceDecoder {
   absl::Status UploadFrequencies(kernels::DeviceStream* stream);
   absl::Status Prepare() const;
 
+  // Until what `layer` reads of adapters on their way is there.
+  static absl::Status AwaitLayer(const DeviceStep& step, int32_t layer,
+                                 kernels::DeviceStream* stream);
   absl::Status Embed(const DeviceStep& step, kernels::DeviceStream* stream);
   // Adds what the layer before left, and leaves q rotated in q_.
   absl::Status AppendKv(const DeviceStep& step, int32_t layer, kernels::DeviceStream* stream);

@@ -255,6 +255,10 @@ absl::Status DeviceRunner::CheckPlan(const StepPlan& plan) const {
     CHORUS_RETURN_IF_ERROR(check("slot", segment.slot, options_.max_slots));
   }
   for (const SlotChange& change : plan.slot_changes) CHORUS_RETURN_IF_ERROR(slots_.Check(change));
+  for (const auto& adapter : plan.arrivals) {
+    CHORUS_RETURN_IF_ERROR(check("layers short of an adapter on its way",
+                                 config_.layers - std::ssize(adapter->layers), 1));
+  }
   CHORUS_RETURN_IF_ERROR(check("page copies", static_cast<int64_t>(plan.page_copies.size()),
                                options_.max_page_copies + 1));
   for (const kernels::PageCopy& copy : plan.page_copies) {
@@ -365,10 +369,13 @@ absl::Status DeviceRunner::Forward(const StepPlan& plan, std::byte* pinned) {
   CHORUS_RETURN_IF_ERROR(CopyBlock(pinned));
   CHORUS_RETURN_IF_ERROR(CopyPages(plan));
   if (batch_.num_rows() == 0) return absl::OkStatus();
-  if (kernels::DeviceGraph* const graph = graphs_.Find(step_.shape); graph != nullptr) {
-    return stream_->Replay(graph);
-  }
-  return decoder_->Run(step_, stream_.get());
+  // A graph waits for nobody.
+  kernels::DeviceGraph* const graph = plan.arrivals.empty() ? graphs_.Find(step_.shape) : nullptr;
+  if (graph != nullptr) return stream_->Replay(graph);
+  step_.arrivals = &plan.arrivals;
+  const absl::Status ran = decoder_->Run(step_, stream_.get());
+  step_.arrivals = nullptr;
+  return ran;
 }
 
 absl::Status DeviceRunner::CopyBlock(std::byte* pinned) {

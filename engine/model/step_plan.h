@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/model/layer_arrivals.h"
 #include "kernels/copy/copy_pages.h"
 #include "kernels/lora/slots.h"
 #include "kernels/sampling/sample.h"
@@ -50,6 +51,8 @@ struct StepPlan {
   std::vector<PlannedSample> samples;
   std::vector<SlotChange> slot_changes;        // applied before anything is computed
   std::vector<kernels::PageCopy> page_copies;  // likewise, in all slabs
+  // Adapters of this step that are still on their way, layer by layer.
+  std::vector<std::shared_ptr<const LayerArrivals>> arrivals;
 
   int64_t num_rows() const { return static_cast<int64_t>(tokens.size()); }
 };

@@ -93,22 +93,43 @@ std::optional<StepPlan> Scheduler::PlanStep(absl::Time now) {
   ExpireDeadlines(now);
   ReserveDecode();
   Admit(now);
-  planned_ = ChooseRows();
+  planned_ = ChooseRows(now);
   if (planned_.empty()) return std::nullopt;
   pool_.BeginStep(++epoch_);
   StepPlan plan;
   plan.epoch = epoch_;
   plan.slot_changes = residency_.TakeSlotChanges();
   BuildBatch(planned_, &plan);
+  AddArrivals(&plan);
   return plan;
 }
 
-void Scheduler::CommitStep(const StepResult& result) {
+void Scheduler::AddArrivals(StepPlan* plan) const {
+  auto& arrivals = plan->arrivals;
+  for (const PlannedSequence& planned : planned_) {
+    const Residency::Resident* resident = planned.sequence->resident;
+    if (resident == nullptr || resident->arrivals == nullptr) continue;
+    if (std::find(arrivals.begin(), arrivals.end(), resident->arrivals) != arrivals.end()) continue;
+    arrivals.push_back(resident->arrivals);
+  }
+}
+
+void Scheduler::CommitStep(const StepResult& result, absl::Duration step_time) {
   pool_.EndStep(epoch_);
   ++counters_.steps;
+  NoteStepTime(step_time);
   for (const PlannedSequence& planned : planned_) CommitSequence(planned, result);
   planned_.clear();
   for (const std::string& id : std::exchange(slow_, {})) Cancel(id, -1, FinishReason::kSlowReader);
+}
+
+void Scheduler::NoteStepTime(absl::Duration step_time) {
+  int64_t rows = 0;
+  for (const PlannedSequence& planned : planned_) rows += planned.rows;
+  // Few rows take as long as the weights take to be read, which says nothing about one more.
+  if (rows < options_.max_prefill_chunk / 2) return;
+  const absl::Duration row_time = step_time / rows;
+  row_time_ = row_time_ == absl::ZeroDuration() ? row_time : (row_time_ * 7 + row_time) / 8;
 }
 
 void Scheduler::FailAll(const absl::Status& status) {
@@ -188,24 +209,34 @@ void Scheduler::Preempt(Sequence* sequence) {
   waiting_.Add(sequence);
 }
 
-std::vector<PlannedSequence> Scheduler::ChooseRows() {
+std::vector<PlannedSequence> Scheduler::ChooseRows(absl::Time now) {
   std::vector<PlannedSequence> chosen;
   StepBudget budget(options_.max_step_tokens, model_.runner, model_.vocabulary);
   const auto choose = [&](bool decodes) {
     for (Sequence* sequence : active_) {
-      if (sequence->state != Sequence::State::kRunning || budget.rows() == 0) continue;
+      if (budget.rows() == 0) break;
       const int64_t left = sequence->num_tokens() - sequence->computed;
       if ((left == 1) != decodes) continue;
       const int64_t leased = sequence->pages.size() * kernels::kPageTokens - sequence->computed;
       const int64_t rows =
           std::min({left, leased, budget.rows(), int64_t{options_.max_prefill_chunk}});
       if (rows <= 0) continue;  // the oldest, while it waits for a page
+      if (!MayRun(*sequence, rows, now)) continue;
       if (budget.Take(*sequence, rows)) chosen.push_back({sequence, rows});
     }
   };
   choose(/*decodes=*/true);
   choose(/*decodes=*/false);
   return chosen;
+}
+
+// A sequence whose adapter is arriving may go on when the last layer will be there before a step of
+// these rows alone would need it: then nobody who shares the step waits for it.
+bool Scheduler::MayRun(const Sequence& sequence, int64_t rows, absl::Time now) const {
+  if (sequence.state == Sequence::State::kRunning) return true;
+  const Residency::Resident* resident = sequence.resident;
+  return resident != nullptr && resident->state == ResidencyState::kArriving &&
+         resident->arrival_end - now <= row_time_ * static_cast<double>(rows);
 }
 
 void Scheduler::CommitSequence(const PlannedSequence& planned, const StepResult& result) {
@@ -260,7 +291,7 @@ Sequence* Scheduler::Fork(Sequence* parent, int32_t choice) {
   child->request = parent->request;
   child->resident = parent->resident;
   child->choice = choice;
-  child->state = Sequence::State::kRunning;
+  child->state = parent->state;
   child->computed = parent->computed;
   child->keys = parent->keys;
   child->published = parent->published;

@@ -63,14 +63,15 @@ class Scheduler {
   // REQUIRES: Validate was OK and no live request has this id.
   void Submit(std::unique_ptr<Request> request, absl::Time now);
   void Cancel(const std::string& request_id, int32_t choice, FinishReason reason);
+  void OnLoadArriving(const LoadArriving& arriving) { residency_.OnLoadArriving(arriving); }
   void OnLoadDone(const LoadDone& done, absl::Time now);
   absl::Status Pin(const AdapterRef& adapter, bool pinned);
   void Forget(const AdapterKey& key);
 
   // The next step, or nullopt when nothing can run now (all wait for loads, or nothing is here).
   std::optional<StepPlan> PlanStep(absl::Time now);
-  // REQUIRES: `result` is of the plan that PlanStep returned last.
-  void CommitStep(const StepResult& result);
+  // REQUIRES: `result` is of the plan that PlanStep returned last, which took `step_time`.
+  void CommitStep(const StepResult& result, absl::Duration step_time);
   // The device is lost: ends every request with `status`.
   void FailAll(const absl::Status& status);
 
@@ -112,7 +113,10 @@ class Scheduler {
   bool GrowByPage(Sequence* sequence);
   void Preempt(Sequence* sequence);
   Sequence* YoungestButOldest();
-  std::vector<PlannedSequence> ChooseRows();
+  std::vector<PlannedSequence> ChooseRows(absl::Time now);
+  bool MayRun(const Sequence& sequence, int64_t rows, absl::Time now) const;
+  void AddArrivals(StepPlan* plan) const;
+  void NoteStepTime(absl::Duration step_time);
   void CommitSequence(const PlannedSequence& planned, const StepResult& result);
   void Publish(Sequence* sequence);
   Sequence* Fork(Sequence* parent, int32_t choice);
@@ -138,6 +142,7 @@ class Scheduler {
   std::vector<double> load_seconds_;
   int64_t pin_pages_ = 0;
   int64_t watermark_pages_ = 0;
+  absl::Duration row_time_;  // of a prompt's row, as the last steps took; zero: not known
   uint64_t epoch_ = 0;
   uint64_t next_serial_ = 1;
   EngineStats counters_;

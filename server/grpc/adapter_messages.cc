@@ -24,7 +24,9 @@ v1::Adapter::Residency ResidencyOf(const engine::AdapterInfo& info,
   for (const engine::AdapterResidency& one : residency) {
     if (one.digest != info.digest || one.tenant != info.tenant) continue;
     if (one.state == ResidencyState::kResident) return v1::Adapter::RESIDENT;
-    if (one.state == ResidencyState::kLoading) return v1::Adapter::LOADING;
+    if (one.state == ResidencyState::kLoading || one.state == ResidencyState::kArriving) {
+      return v1::Adapter::LOADING;
+    }
   }
   return v1::Adapter::DISK;
 }

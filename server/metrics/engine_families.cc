@@ -125,8 +125,11 @@ void AddAdapterTotals(const EngineStats& stats, FamilyList* list) {
   MetricFamily states = MakeFamily(MetricType::Gauge, "chorus_adapters",
                                    "Adapters in the pool, on their way or wanted, by state.");
   for (const auto& [state, name] : kStates) {
-    const auto count = std::count_if(stats.adapters.begin(), stats.adapters.end(),
-                                     [s = state](const auto& a) { return a.state == s; });
+    const auto count =
+        std::count_if(stats.adapters.begin(), stats.adapters.end(), [s = state](const auto& a) {
+          // For operators, what arrives is on its way like all that loads.
+          return (a.state == ResidencyState::kArriving ? ResidencyState::kLoading : a.state) == s;
+        });
     AddSeries(static_cast<double>(count), {{"state", name}}, &states);
   }
   list->Append(std::move(states));

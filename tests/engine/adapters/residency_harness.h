@@ -76,6 +76,11 @@ class ResidencyHarness {
   void StartLoad(Resident* resident) {
     residency.StartLoad(resident, *pool.Acquire(resident->pages()), now);
   }
+  std::shared_ptr<const engine::LayerArrivals> Arrive(uint64_t ticket) {
+    auto arrivals = std::make_shared<const engine::LayerArrivals>();
+    residency.OnLoadArriving({ticket, arrivals, now + absl::Milliseconds(1)});
+    return arrivals;
+  }
   engine::Residency::LoadResult Answer(uint64_t ticket, absl::Status status) {
     CHORUS_CHECK_EQ(loads.jobs.erase(ticket), 1u);
     loads.cancelled.erase(ticket);

@@ -52,7 +52,7 @@ class Walk {
   void Step(Model& model) {
     Residency& residency = harness_.residency;
     const auto epoch = static_cast<uint64_t>(step_);
-    switch (Pick(9)) {
+    switch (Pick(10)) {
       case 0:
       case 1:
         model.resident = residency.AddWaiter(model.adapter);
@@ -82,6 +82,9 @@ class Walk {
         if (harness_.residency.CheapestWorth(epoch, kAnyone).has_value()) {
           residency.ReclaimCheapest(epoch, kAnyone);
         }
+        break;
+      case 8:
+        ArriveOne();
         break;
       default:
         AnswerOne();
@@ -123,6 +126,14 @@ class Walk {
     model.forgotten = true;
   }
 
+  void ArriveOne() {
+    const auto& jobs = harness_.loads.jobs;
+    if (jobs.empty()) return;
+    const uint64_t ticket = std::next(jobs.begin(), static_cast<long>(Pick(jobs.size())))->first;
+    // A load says so once; one that was cancelled may say it too late.
+    if (arrived_.insert(ticket).second) harness_.Arrive(ticket);
+  }
+
   void AnswerOne() {
     auto& jobs = harness_.loads.jobs;
     if (jobs.empty()) return;
@@ -132,6 +143,7 @@ class Walk {
                                     absl::DataLossError("damaged")};
     const absl::Status answer = answers[Pick(4)];
     if (absl::IsCancelled(answer) && !cancelled) return;  // only who is cancelled says so
+    if (absl::IsCancelled(answer) && arrived_.contains(job->first)) return;  // it is too late
     const AdapterKey key = Residency::KeyOf(*job->second.adapter);
     const auto result = harness_.Answer(job->first, answer);
     EXPECT_EQ(result.status.ok(), answer.ok() || cancelled);
@@ -158,7 +170,7 @@ class Walk {
 
   void Check() {
     int64_t pages = 0;
-    size_t residents = 0;
+    size_t with_slots = 0;
     std::set<int32_t> cells;
     for (const AdapterResidency& one : harness_.residency.Snapshot()) {
       const Model* model = nullptr;
@@ -176,15 +188,17 @@ class Walk {
                 one.state == ResidencyState::kDisk ? 0 : model->adapter->layout().num_ids);
       // For nobody: nothing loads on, nothing stays that was deleted, nothing on disk is listed.
       EXPECT_TRUE(Used(*model) || one.state == ResidencyState::kCancelling ||
+                  one.state == ResidencyState::kArriving ||
                   (one.state == ResidencyState::kResident && !model->forgotten));
-      EXPECT_TRUE(one.running == 0 || one.state == ResidencyState::kResident ||
-                  one.state == ResidencyState::kLoading);
+      const bool ready =
+          one.state == ResidencyState::kResident || one.state == ResidencyState::kArriving;
+      EXPECT_TRUE(one.running == 0 || ready || one.state == ResidencyState::kLoading);
       pages += one.pages;
-      residents += one.state == ResidencyState::kResident;
+      with_slots += ready;
     }
     EXPECT_EQ(pages, harness_.residency.num_pages());
     EXPECT_EQ(pages, kPages - harness_.pool.num_free());
-    EXPECT_EQ(residents, slots_.size());
+    EXPECT_EQ(with_slots, slots_.size());
     for (const auto& [slot, list] : slots_) {
       for (const int32_t cell : list) EXPECT_TRUE(cells.insert(cell).second) << "shared by two";
     }
@@ -211,6 +225,7 @@ class Walk {
   std::mt19937_64 random_;
   ResidencyHarness harness_;
   Model models_[kAdapters];
+  std::set<uint64_t> arrived_;                     // tickets
   std::map<int32_t, std::vector<int32_t>> slots_;  // as a runner would have them
   int step_ = 0;
 };

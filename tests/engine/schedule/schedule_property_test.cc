@@ -169,7 +169,16 @@ class Schedule {
     (void)harness_.scheduler().Pin(adapters_[Index(adapters_.size())], Chance(50));
   }
 
-  void EndLoad() { harness_.EndLoad(); }
+  // The oldest load ends, or first says that it arrives.
+  void EndLoad() {
+    const uint64_t ticket = harness_.loads().under_way.front().ticket;
+    if (Chance(30) && ticket != arrived_) {
+      arrived_ = ticket;
+      harness_.ArriveLoad(absl::Milliseconds(Between(0, 3)));
+    } else {
+      harness_.EndLoad();
+    }
+  }
 
   void CheckPages() {
     const EngineStats stats = harness_.Stats();
@@ -180,6 +189,7 @@ class Schedule {
   }
 
   std::mt19937 random_;
+  uint64_t arrived_ = 0;  // the ticket of the last load that did
   const EngineOptions options_;
   const RunnerLimits limits_;
   SchedulerHarness harness_;

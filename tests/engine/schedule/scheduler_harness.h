@@ -91,6 +91,8 @@ class SchedulerHarness {
     return absl::OkStatus();
   }
 
+  absl::Duration step_time = absl::Milliseconds(1);
+
   // Plans and runs one step; false when nothing could run.
   bool Step() {
     std::optional<StepPlan> plan = scheduler_.PlanStep(now_);
@@ -98,8 +100,8 @@ class SchedulerHarness {
     const absl::StatusOr<StepResult> result = runner_.Run(*plan);
     CHORUS_CHECK(result.ok());
     last_plan_ = *std::move(plan);
-    scheduler_.CommitStep(*result);
-    now_ += absl::Milliseconds(1);
+    scheduler_.CommitStep(*result, step_time);
+    now_ += step_time;
     Listen();
     return true;
   }
@@ -113,6 +115,12 @@ class SchedulerHarness {
     }
     scheduler_.OnLoadDone({job.ticket, std::move(status)}, now_);
     Listen();
+  }
+
+  // The oldest load has nothing but copies left, which end in `left`.
+  void ArriveLoad(absl::Duration left) {
+    scheduler_.OnLoadArriving(
+        {loads_.under_way.front().ticket, std::make_shared<const LayerArrivals>(), now_ + left});
   }
 
   // Steps and loads until nothing moves any more.
