@@ -16,6 +16,8 @@ struct LoraExpandParams {
   LoraPlanes planes;
   void* delta = nullptr;  // [planes.rows, delta_stride] f32 or the pool's type, overwritten in the
   int32_t delta_stride = 0;  // columns of modules with a rank; elements, a multiple of 8
+
+  CHORUS_HOST_DEVICE int32_t rows() const { return planes.rows; }
 };
 
 // The pool's type, then that of the delta. Threads: kLoraThreads; any number of blocks; shared
@@ -30,15 +32,16 @@ extern const Kernel kLoraExpandLanesBf16Bf16;
 extern const Kernel kLoraExpandLanesF16F16;
 
 // Shared memory: xA of a piece as A fragments of its rank pairs, rounded (high) and what rounding
-// left (low); a factor for each row; every warp's row maxima, f16 only; then the feeds.
-constexpr int32_t kMaxRankPairs = kMaxLoraRank / 16;
+// left (low); a factor for each module and row; the exponent of each pair's largest in each row,
+// f16 only; then the feeds.
 constexpr int32_t kFragmentWords = kMaxRankPairs * kWarpThreads * 4;
 constexpr int32_t kExpandLowOffset = kFragmentWords * 4;
 constexpr int32_t kExpandFactorOffset = 2 * kFragmentWords * 4;
-constexpr int32_t kExpandMaximaOffset = kExpandFactorOffset + kPieceRows * 4;
-constexpr int32_t kExpandFeedOffset = kExpandFactorOffset + 640;
+constexpr int32_t kExpandExponentOffset = kExpandFactorOffset + kMaxSiteModules * kPieceRows * 4;
+constexpr int32_t kExponentBytes = kMaxRankPairs * kPieceRows * 2;
+constexpr int32_t kExpandFeedOffset = kExpandFactorOffset + 768;
 constexpr int32_t kLoraExpandShared = kExpandFeedOffset + kFeedBytes;
-static_assert(kExpandMaximaOffset + kLoraWarps * kPieceRows * 4 <= kExpandFeedOffset);
+static_assert(kExpandExponentOffset + kExponentBytes <= kExpandFeedOffset);
 static_assert(kExpandFeedOffset % 128 == 0);
 
 }  // namespace chorus::kernels

@@ -85,4 +85,14 @@ int32_t MaxExpandItems(const LoraSiteShape& site, const LoraStepLimits& limits) 
       limits);
 }
 
+// Where the ranks of all modules fit together, a piece is one unit; else it may be one a module.
+int32_t MaxClusterSteps(const LoraSiteShape& site, int32_t cluster_blocks,
+                        const LoraStepLimits& limits) {
+  const auto units_of = [&](int32_t m, int32_t rank) {
+    return m == 0 || RankPairs(rank) * site.num_modules > kMaxRankPairs ? 1 : 0;
+  };
+  return MostItems(Hull(site, limits.max_rank, units_of), limits) *
+         UnitSteps(cluster_blocks, site.num_modules);
+}
+
 }  // namespace chorus::kernels

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "kernels/lora/lora_items.h"
+#include "kernels/lora/cluster_items.h"
 
 namespace chorus::kernels {
 
@@ -21,6 +21,9 @@ struct LoraStepLimits {
 // more than its pieces make with the ranks shared out as badly as they can be.
 int32_t MaxShrinkItems(const LoraSiteShape& site, int32_t max_planes, const LoraStepLimits& limits);
 int32_t MaxExpandItems(const LoraSiteShape& site, const LoraStepLimits& limits);
+// The same of steps for clusters of `cluster_blocks` blocks: whole units, and one at least.
+int32_t MaxClusterSteps(const LoraSiteShape& site, int32_t cluster_blocks,
+                        const LoraStepLimits& limits);
 
 }  // namespace chorus::kernels
 

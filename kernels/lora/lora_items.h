@@ -23,6 +23,7 @@ constexpr int kLoraWarps = 8;   // of a thread block
 constexpr int kLoraThreads = kLoraWarps * kWarpThreads;
 constexpr int kWarpTiles = 8;       // of a warp in one turn: 4 KiB
 constexpr int kWarpRankBlocks = 4;  // of a warp in a shrink: its sums are registers
+constexpr int32_t kMaxRankPairs = kMaxLoraRank / (2 * kTileRanks);  // what an MMA of 16 takes
 constexpr int kMaxSiteModules = 3;
 constexpr int kNumLoraSites = 4;  // qkv, o, gate_up, down
 

@@ -17,32 +17,37 @@ CHORUS_DEVICE int32_t ModuleItems(const LoraPlanParams& params, const List& list
                      : ShrinkItems(list.site->inputs, rank, params.max_planes);
 }
 
+template <class Arch>
+CHORUS_DEVICE LoraModuleEntry LoadEntry(Arch& arch, const LoraPlanParams& params, const List& list,
+                                        int32_t slot, int32_t m) {
+  const auto entries = arch.Global(params.table.entries, params.table.num_entries());
+  return entries.Load(params.table.EntryIndex(slot, list.layer, list.site->modules[m]));
+}
+
 // Items of one piece of a segment of `slot`.
 template <class Arch>
 CHORUS_DEVICE int32_t PieceItems(Arch& arch, const LoraPlanParams& params, const List& list,
                                  int32_t slot) {
-  const auto entries = arch.Global(params.table.entries, params.table.num_entries());
+  if (params.cluster_blocks > 0 && list.expand) return 0;
   int32_t items = 0;
+  UnitCut cut;
   CHORUS_NO_UNROLL for (int32_t m = 0; m < list.site->num_modules; ++m) {
-    const int64_t at = params.table.EntryIndex(slot, list.layer, list.site->modules[m]);
-    items += ModuleItems(params, list, m, entries.Load(at).rank);
+    const int32_t rank = LoadEntry(arch, params, list, slot, m).rank;
+    if (rank > 0) cut.Add(rank);
+    items += ModuleItems(params, list, m, rank);
   }
-  return items;
+  if (params.cluster_blocks == 0) return items;
+  return cut.units * UnitSteps(params.cluster_blocks, list.site->num_modules);
 }
 
-// Item `index` of a segment.
+// Item `index` of a piece: of those of its modules, one module after the other.
 template <class Arch>
-CHORUS_DEVICE LoraItem ItemAt(Arch& arch, const LoraPlanParams& params, const List& list,
-                              const LoraSegment& segment, int32_t index) {
-  const auto entries = arch.Global(params.table.entries, params.table.num_entries());
-  const int32_t of_piece = PieceItems(arch, params, list, segment.slot);
-  const int32_t piece = index / of_piece;
-  index -= piece * of_piece;
+CHORUS_DEVICE LoraItem PieceItemAt(Arch& arch, const LoraPlanParams& params, const List& list,
+                                   int32_t slot, int32_t index) {
   LoraItem item = {};
   int32_t xa_column = 0;
   CHORUS_NO_UNROLL for (int32_t m = 0; m < list.site->num_modules; ++m) {
-    const LoraModuleEntry entry =
-        entries.Load(params.table.EntryIndex(segment.slot, list.layer, list.site->modules[m]));
+    const LoraModuleEntry entry = LoadEntry(arch, params, list, slot, m);
     const int32_t items = ModuleItems(params, list, m, entry.rank);
     if (index >= 0 && index < items) {
       item = list.expand ? ExpandItemAt(entry, list.site->y_width[m], index)
@@ -53,6 +58,44 @@ CHORUS_DEVICE LoraItem ItemAt(Arch& arch, const LoraPlanParams& params, const Li
     index -= items;
     xa_column += RankBlocks(entry.rank) * kTileRanks;
   }
+  return item;
+}
+
+// Step `index` of a piece, for clusters.
+template <class Arch>
+CHORUS_DEVICE LoraItem PieceStepAt(Arch& arch, const LoraPlanParams& params, const List& list,
+                                   int32_t slot, int32_t index) {
+  const int32_t num_modules = list.site->num_modules;
+  const int32_t unit = index / UnitSteps(params.cluster_blocks, num_modules);
+  index -= unit * UnitSteps(params.cluster_blocks, num_modules);
+  const int32_t block = index / (2 * num_modules);
+  index -= block * 2 * num_modules;
+  const bool expand = index >= num_modules;
+  const int32_t module = expand ? index - num_modules : index;
+  LoraItem item = {};
+  UnitCut cut;
+  CHORUS_NO_UNROLL for (int32_t m = 0; m <= module; ++m) {
+    const LoraModuleEntry entry = LoadEntry(arch, params, list, slot, m);
+    if (entry.rank == 0) continue;
+    cut.Add(entry.rank);
+    if (m < module || cut.units - 1 != unit) continue;
+    item = expand ? ClusterExpandAt(entry, list.site->y_width[m], block, params.cluster_blocks)
+                  : ClusterShrinkAt(entry, list.site->inputs, block, params.cluster_blocks);
+    item.site_module = static_cast<uint8_t>(m);
+    item.xa_column = static_cast<uint16_t>(cut.first_pair * 2 * kTileRanks);
+  }
+  return item;
+}
+
+// Item `index` of a segment.
+template <class Arch>
+CHORUS_DEVICE LoraItem ItemAt(Arch& arch, const LoraPlanParams& params, const List& list,
+                              const LoraSegment& segment, int32_t index) {
+  const int32_t of_piece = PieceItems(arch, params, list, segment.slot);
+  const int32_t piece = index / of_piece;
+  index -= piece * of_piece;
+  LoraItem item = params.cluster_blocks > 0 ? PieceStepAt(arch, params, list, segment.slot, index)
+                                            : PieceItemAt(arch, params, list, segment.slot, index);
   item.slot = segment.slot;
   const int32_t cell = item.first_tile / params.tiles_per_cell;
   item.tile_in_cell = static_cast<uint16_t>(item.first_tile - cell * params.tiles_per_cell);

@@ -1,10 +1,11 @@
 // LoraPlan: once a step, writes the list of items of every layer and site, so that a block of a
-// shrink or an expand reads what it has to do. Reads the tables as they are when the step runs, so
-// one captured graph serves every mix of adapters and ranks.
+// shrink, of an expand or of a cluster reads what it has to do. Reads the tables as they are when
+// the step runs, so one captured graph serves every mix of adapters and ranks.
 #ifndef CHORUS_KERNELS_LORA_LORA_PLAN_KERNEL_H_
 #define CHORUS_KERNELS_LORA_LORA_PLAN_KERNEL_H_
 
 #include "kernels/device/kernel.h"
+#include "kernels/lora/cluster_items.h"
 #include "kernels/lora/device_lora.h"
 #include "kernels/lora/lora_items.h"
 
@@ -40,6 +41,9 @@ struct LoraPlanParams {
   const int32_t* num_segments = nullptr;  // [1]
   int32_t max_segments = 0;               // at most kMaxPlanSegments
   int32_t max_planes = 16;                // see PlaneTurns; at most 255
+  int32_t cluster_blocks =
+      0;  // above 0, lists are for clusters of so many blocks (cluster_items.h):
+          // a site's steps in its list of shrinks, none in that of expands
   LoraSiteShape sites[kNumLoraSites];
   int64_t pool_ids = 0;  // of the pool, as PoolCells has them
   int32_t tiles_per_cell = 0;

@@ -29,6 +29,8 @@ struct LoraShrinkParams {
   int32_t inputs = 0;    // of the site
   LoraWork work;
   LoraPlanes planes;  // overwritten where a segment's module has ranks; else untouched
+
+  CHORUS_HOST_DEVICE int32_t rows() const { return planes.rows; }
 };
 
 // Threads: kLoraThreads; any number of blocks; shared memory: kLoraShrinkShared.

@@ -60,6 +60,9 @@ class WarpFeed {
     }
   }
 
+  // Whether another turn may be asked for, once all that was waited for has been read.
+  CHORUS_DEVICE bool HasRoom() const { return asked_ - taken_ < kFeedSlots; }
+
   // Asks for the tiles of a turn of `item`. At most kFeedSlots turns are under way or in use.
   CHORUS_DEVICE void Ask(const LoraItem& item, const TileRuns& runs) {
     const int32_t slot = Slot(asked_++ % kFeedSlots);

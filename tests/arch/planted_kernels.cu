@@ -47,6 +47,11 @@ __global__ void __launch_bounds__(128, 4) kLoraShrinkBf16Entry(const PlantedPara
   params.out[threadIdx.x] = params.in[threadIdx.x];
 }
 
+// Blocks that never meet, nor read each other.
+__global__ void __launch_bounds__(128, 4) kLoraCluster8Bf16Entry(const PlantedParams params) {
+  params.out[threadIdx.x] = params.in[threadIdx.x];
+}
+
 // The f16 MMA where bf16 was meant.
 __global__ void __launch_bounds__(128, 4) kLoraShrinkLanesBf16Entry(const PlantedParams params) {
   const uint4 a = params.in[threadIdx.x];

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/lora/cluster_items.h"
 #include "kernels/lora/list_capacity.h"
 
 namespace chorus::kernels {
@@ -31,10 +32,16 @@ struct Segment {
 struct Items {
   int64_t shrink = 0;
   int64_t expand = 0;
+  int64_t cluster = 0;  // steps, for clusters of 8
 };
 Items ItemsOf(const LoraSiteShape& site, const std::vector<Segment>& segments, int32_t planes) {
   Items items;
   for (const Segment& segment : segments) {
+    UnitCut cut;
+    for (const int32_t rank : segment.ranks) {
+      if (rank > 0) cut.Add(rank);
+    }
+    items.cluster += Pieces(segment.rows) * cut.units * UnitSteps(8, site.num_modules);
     for (int32_t m = 0; m < site.num_modules; ++m) {
       const int32_t rank = segment.ranks[static_cast<size_t>(m)];
       items.shrink += Pieces(segment.rows) * ShrinkItems(site.inputs, rank, planes);
@@ -81,6 +88,7 @@ TEST(LoraCapacityTest, EveryLegalMixFits) {
   const uint32_t seed = 20261126;
   std::mt19937 random(seed);
   double closest = 0.0;
+  double closest_cluster = 0.0;
   for (int i = 0; i < 20000; ++i) {
     LoraStepLimits limits{.max_rows = Between(random, 1, 600),
                           .max_segments = Between(random, 1, 130),
@@ -96,10 +104,14 @@ TEST(LoraCapacityTest, EveryLegalMixFits) {
     const int32_t expands = MaxExpandItems(site, limits);
     ASSERT_LE(items.shrink, shrinks) << "seed " << seed << ", mix " << i;
     ASSERT_LE(items.expand, expands) << "seed " << seed << ", mix " << i;
+    const int32_t steps = MaxClusterSteps(site, 8, limits);
+    ASSERT_LE(items.cluster, steps) << "seed " << seed << ", mix " << i;
+    closest_cluster = std::max(closest_cluster, static_cast<double>(items.cluster) / steps);
     closest = std::max({closest, static_cast<double>(items.shrink) / shrinks,
                         static_cast<double>(items.expand) / expands});
   }
   EXPECT_EQ(closest, 1.0);  // some lists are full to the last item
+  EXPECT_EQ(closest_cluster, 1.0);
 }
 
 TEST(LoraCapacityTest, TheWorstMixFillsItsList) {
@@ -140,6 +152,10 @@ TEST(LoraCapacityTest, ListsOfLlama3) {
   expect(kGateUp, 64 * 2 * 16, 152 * 2 * 56);
   expect(kDown, 64 * 16, 152 * 16);
   EXPECT_EQ(items * 32 * static_cast<int64_t>(sizeof(LoraItem)), 50'233'344);
+  // In clusters of 8: ranks 81 and more make three units of qkv, 129 and more two of gate and up.
+  EXPECT_EQ(MaxClusterSteps(kQkv, 8, many), 401 * UnitSteps(8, 3));
+  EXPECT_EQ(MaxClusterSteps(kO, 8, many), 152 * UnitSteps(8, 1));
+  EXPECT_EQ(MaxClusterSteps(kGateUp, 8, many), 239 * UnitSteps(8, 2));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "kernels/check.h"
-#include "kernels/lora/expand_kernel.h"
+#include "kernels/lora/cluster_kernel.h"
 #include "tests/simt/lora_adapters.h"
 #include "tests/simt/simt_launch.h"
 
@@ -29,15 +29,41 @@ class Batch {
   }
 
   std::string Run(const SimtOptions& options) {
-    for (const auto step : {&Batch::Plan, &Batch::Shrink, &Batch::Expand}) {
-      std::string failure = (this->*step)(options);
-      if (!failure.empty()) return failure;
+    const std::string failure = RunSteps(options);
+    return failure.empty() ? CheckDelta() : failure;
+  }
+
+  // Whether the rows of every segment have the same bits when it is alone.
+  std::string RunAlone(const SimtOptions& options) {
+    std::string failure = Run(options);
+    const std::vector<unsigned char> together = delta_;
+    for (size_t s = 0; s < segments_.size() && failure.empty(); ++s) {
+      only_ = &segments_[s];
+      failure = RunSteps(options);
+      const auto row_bytes = static_cast<size_t>(delta_stride_ * (c_.wide_delta ? 4 : 2));
+      const size_t begin = static_cast<size_t>(only_->first_row) * row_bytes;
+      if (failure.empty() && std::memcmp(&together[begin], &delta_[begin],
+                                         static_cast<size_t>(only_->num_rows) * row_bytes) != 0) {
+        failure = absl::StrCat("segment ", s, " alone has other bits");
+      }
     }
-    return CheckDelta();
+    return failure;
   }
 
  private:
   int modules() const { return site_.num_modules; }
+
+  std::string RunSteps(const SimtOptions& options) {
+    using Step = std::string (Batch::*)(const SimtOptions&);
+    const std::vector<Step> steps =
+        c_.cluster > 0 ? std::vector<Step>{&Batch::Plan, &Batch::Cluster}
+                       : std::vector<Step>{&Batch::Plan, &Batch::Shrink, &Batch::Expand};
+    for (const Step step : steps) {
+      std::string failure = (this->*step)(options);
+      if (!failure.empty()) return failure;
+    }
+    return "";
+  }
 
   void MakeSite() {
     site_.inputs = c_.inputs;
@@ -68,11 +94,23 @@ class Batch {
   void MakeLists() {
     count_ = static_cast<int32_t>(segments_.size());
     table_ = segments_;
+    if (only_ != nullptr) {
+      count_ = 1;
+      table_ = {*only_};
+    }
     table_.resize(segments_.size() + 2, LoraSegment{-1, -1, -1});
     device_table_ = adapters_->table();
     int32_t shrinks = 0;
     int32_t expands = 0;
     for (const LoraCaseSegment& segment : c_.segments) {
+      if (c_.cluster > 0) {
+        UnitCut cut;
+        for (const int rank : segment.ranks) {
+          if (rank > 0) cut.Add(rank);
+        }
+        shrinks += Pieces(segment.rows) * cut.units * UnitSteps(c_.cluster, modules());
+        continue;
+      }
       for (int m = 0; m < modules(); ++m) {
         const int rank = segment.ranks[static_cast<size_t>(m)];
         shrinks += Pieces(segment.rows) * ShrinkItems(c_.inputs, rank, c_.max_planes);
@@ -83,7 +121,8 @@ class Batch {
     lists_.layers = c_.layers;
     for (int site = 0; site < kNumLoraSites; ++site) {
       int32_t* const begin = lists_.item_begin + site * 2;
-      begin[1] = begin[0] + std::max(1, shrinks - c_.missing_items);
+      const int32_t least = c_.cluster > 0 ? UnitSteps(c_.cluster, modules()) : 1;
+      begin[1] = begin[0] + std::max(least, shrinks - c_.missing_items);
       begin[2] = begin[1] + std::max(1, expands - c_.missing_items);
     }
     items_.resize(static_cast<size_t>(lists_.num_items()));
@@ -106,6 +145,7 @@ class Batch {
     params.num_segments = &count_;
     params.max_segments = static_cast<int32_t>(table_.size());
     params.max_planes = c_.max_planes;
+    params.cluster_blocks = c_.cluster;
     for (LoraSiteShape& site : params.sites) site = site_;
     params.pool_ids = c_.num_ids;
     params.tiles_per_cell = c_.tiles_per_cell;
@@ -190,6 +230,31 @@ class Batch {
         {{&kLoraExpandF16F16, &kLoraExpandF16F32}, {&kLoraExpandBf16Bf16, &kLoraExpandBf16F32}}};
     const Kernel& kernel = *kernels[c_.bulk][bf16][c_.wide_delta];
     return RunSimt(kernel, c_.blocks, kLoraExpandShared, &params, memory, options).failure;
+  }
+
+  std::string Cluster(const SimtOptions& options) {
+    const int64_t count = int64_t{rows_} * delta_stride_;
+    delta_.resize(static_cast<size_t>(count * 4));
+    LoraClusterParams params;
+    params.x = x_.data();
+    params.x_stride = x_stride_;
+    params.inputs = c_.inputs;
+    params.num_rows = rows_;
+    params.num_modules = modules();
+    std::copy(std::begin(site_.y_column), std::end(site_.y_column), params.y_column);
+    std::copy(std::begin(site_.y_width), std::end(site_.y_width), params.y_width);
+    SimtMemory memory;
+    params.work = Work(false, &memory);
+    params.delta = reinterpret_cast<float*>(delta_.data());
+    params.delta_stride = delta_stride_;
+    memory.AddBytes("x", x_.data(), static_cast<int64_t>(x_.size()) * 2, SimtUse::kReadOnly, 2);
+    memory.Add("delta", params.delta, count, SimtUse::kWriteOnce);
+    memory.PoisonOutputs();
+    const bool bf16 = c_.dtype == DType::kBf16;
+    const Kernel& kernel = c_.cluster == 4 ? (bf16 ? kLoraCluster4Bf16 : kLoraCluster4F16)
+                                           : (bf16 ? kLoraCluster8Bf16 : kLoraCluster8F16);
+    return RunSimt(kernel, c_.blocks * c_.cluster, kLoraClusterShared, &params, memory, options)
+        .failure;
   }
 
   double Delta(int64_t row, int64_t column, bool* poison) const {
@@ -285,6 +350,7 @@ class Batch {
   std::vector<LoraSegment> segments_, table_;  // the table ends in poison
   std::vector<int32_t> counts_;
   std::vector<LoraItem> items_;
+  const LoraSegment* only_ = nullptr;  // if set, the step has no other
   int32_t count_ = 0;
   LoraDeviceTable device_table_;
   LoraLists lists_;
@@ -299,11 +365,15 @@ std::string RunLoraCase(const LoraCase& c, const SimtOptions& options) {
   return Batch(c).Run(options);
 }
 
+std::string RunLoraCaseAlone(const LoraCase& c, const SimtOptions& options) {
+  return Batch(c).RunAlone(options);
+}
+
 std::string Name(const LoraCase& c) {
   std::string name = absl::StrCat(std::string(kernels::Name(c.dtype)), c.wide_delta ? " f32" : "",
-                                  c.bulk ? "" : " lanes", " inputs ", c.inputs, " widths ",
-                                  absl::StrJoin(c.widths, "+"), " planes ", c.max_planes,
-                                  " blocks ", c.blocks, " seed ", c.seed, ":");
+                                  c.bulk ? "" : " lanes", " cluster ", c.cluster, " inputs ",
+                                  c.inputs, " widths ", absl::StrJoin(c.widths, "+"), " planes ",
+                                  c.max_planes, " blocks ", c.blocks, " seed ", c.seed, ":");
   for (const LoraCaseSegment& s : c.segments) {
     absl::StrAppend(&name, " ", s.rows, "x", absl::StrJoin(s.ranks, "/"), s.has_bias ? "b" : "");
   }

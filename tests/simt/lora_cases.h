@@ -32,6 +32,9 @@ struct LoraCase {
   int max_planes = 16;
   int blocks = 3;
   bool bulk = true;  // how tiles come: bulk copies, or lanes
+  // 4 or 8: shrink and expand in one launch of `blocks` clusters of so many blocks, bulk copies and
+  // a delta in f32; else one after the other.
+  int cluster = 0;
   float x_scale = 1.0f;
   int missing_items = 0;     // of every list: so many fewer than come
   bool fills_lease = false;  // the last tile of each adapter is the last of its lease, else any
@@ -40,6 +43,8 @@ struct LoraCase {
 
 // "" or what is wrong.
 std::string RunLoraCase(const LoraCase& c, const kernels::SimtOptions& options);
+// The law: the case as it is, then each segment alone, with the same bits.
+std::string RunLoraCaseAlone(const LoraCase& c, const kernels::SimtOptions& options);
 // For messages.
 std::string Name(const LoraCase& c);
 

@@ -84,6 +84,21 @@ TEST_P(LoraSimtTest, MixedRanksAndModulesThatAnAdapterLacks) {
   }
 }
 
+TEST_P(LoraSimtTest, ARowsBitsAreItsOwn) {
+  for (uint32_t seed = 250; seed < 252; ++seed) {
+    const LoraCase c{.dtype = GetParam(),
+                     .inputs = 584,
+                     .widths = {96, 40, 232},
+                     .segments = {{.rows = 1, .ranks = {16, 16, 16}},
+                                  {.rows = 19, .ranks = {0, 256, 8}, .has_bias = true},
+                                  {.rows = 3, .ranks = {128, 113, 24}}},
+                     .num_ids = 1024,
+                     .seed = seed};
+    const SimtOptions options = EveryOrder(seed)[seed % 5];
+    EXPECT_EQ(RunLoraCaseAlone(c, options), "") << Name(c) << ", " << Name(options);
+  }
+}
+
 TEST_P(LoraSimtTest, MoreSegmentsThanThreads) {
   LoraCase c{.dtype = GetParam(), .inputs = 8, .widths = {8}, .num_ids = 700, .blocks = 9};
   for (int s = 0; s < 600; ++s) c.segments.push_back({.rows = 1 + s % 2, .ranks = {s % 3}});

@@ -1,0 +1,187 @@
+// Shrink and expand of a site in one launch of clusters.
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/simt/lora_cases.h"
+#include "tests/simt/mutation.h"
+#include "tests/simt/simt_launch.h"
+
+namespace chorus::test {
+namespace {
+
+using kernels::DType;
+using kernels::EveryOrder;
+using kernels::SimtOptions;
+
+// The case in one order, another for each seed, in clusters of 4 or 8.
+void Expect(LoraCase c, uint32_t seed) {
+  c.seed = seed;
+  c.cluster = seed % 2 == 0 ? 4 : 8;
+  const std::vector<SimtOptions> orders = EveryOrder(seed);
+  const SimtOptions& options = orders[seed % orders.size()];
+  EXPECT_EQ(RunLoraCase(c, options), "") << Name(c) << ", " << Name(options);
+}
+
+class LoraClusterTest : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Simt, LoraClusterTest, testing::Values(DType::kBf16, DType::kF16),
+                         [](const auto& info) { return std::string(kernels::Name(info.param)); });
+
+// Widths that leave some blocks of a cluster without a part of A, or of B, and every rank.
+TEST_P(LoraClusterTest, EveryRankWithEveryNumberOfRows) {
+  const std::vector<int> inputs = {64, 8, 56, 576, 264, 1096};
+  const std::vector<int> widths = {64, 8, 200, 576, 32, 1032};
+  uint32_t seed = 1;
+  for (const int rank : {1, 7, 8, 9, 16, 17, 24, 33, 64, 100, 128, 255, 256}) {
+    for (const int rows : {1, 15, 16, 17, 50}) {
+      Expect({.dtype = GetParam(),
+              .inputs = inputs[seed % inputs.size()],
+              .widths = {widths[seed / 2 % widths.size()]},
+              .segments = {{.rows = rows, .ranks = {rank}, .has_bias = seed % 4 == 0}},
+              .num_ids = 512,
+              .blocks = 1 + static_cast<int>(seed % 3)},
+             seed);
+      ++seed;
+    }
+  }
+}
+
+TEST_P(LoraClusterTest, NamedWidths) {
+  uint32_t seed = 100;
+  for (const int inputs : {192, 1536, 4096, 5504, 14336}) {
+    Expect({.dtype = GetParam(),
+            .inputs = inputs,
+            .widths = {inputs == 14336 ? 64 : 192},
+            .segments = {{.rows = 3, .ranks = {16}}},
+            .tiles_per_cell = 128,
+            .blocks = 1},
+           seed++);
+  }
+  Expect({.dtype = GetParam(),
+          .widths = {14336, 64},
+          .segments = {{.rows = 2, .ranks = {16, 72}}},
+          .tiles_per_cell = 128,
+          .num_ids = 256,
+          .blocks = 2},
+         seed);
+}
+
+// Adapters whose modules are one unit, two, or one each; some have none of the site's modules.
+TEST_P(LoraClusterTest, MixedRanksAndModulesThatAnAdapterLacks) {
+  for (uint32_t seed = 200; seed < 206; ++seed) {
+    Expect({.dtype = GetParam(),
+            .inputs = 320,
+            .widths = {96, 40, 232},
+            .segments = {{.rows = 1, .ranks = {8, 0, 16}},
+                         {.rows = 33, .ranks = {0, 256, 8}, .has_bias = true},
+                         {.rows = 2, .ranks = {0, 0, 0}},
+                         {.rows = 5, .ranks = {24, 40, 72}},
+                         {.rows = 1, .ranks = {128, 113, 24}},
+                         {.rows = 4, .ranks = {256, 255, 254}},
+                         {.rows = 16, .ranks = {3, 3, 0}, .has_bias = true}},
+            .num_ids = 1024,
+            .blocks = 1 + static_cast<int>(seed % 4)},
+           seed);
+  }
+}
+
+TEST_P(LoraClusterTest, ARowsBitsAreItsOwn) {
+  for (uint32_t seed = 300; seed < 304; ++seed) {
+    const LoraCase c{.dtype = GetParam(),
+                     .inputs = 584,
+                     .widths = {96, 40, 232},
+                     .segments = {{.rows = 1, .ranks = {16, 16, 16}},
+                                  {.rows = 19, .ranks = {0, 256, 8}, .has_bias = true},
+                                  {.rows = 3, .ranks = {128, 113, 24}}},
+                     .num_ids = 1024,
+                     .blocks = 2,
+                     .cluster = seed % 2 == 0 ? 4 : 8,
+                     .seed = seed};
+    const SimtOptions options = EveryOrder(seed)[seed % 5];
+    EXPECT_EQ(RunLoraCaseAlone(c, options), "") << Name(c) << ", " << Name(options);
+  }
+}
+
+TEST_P(LoraClusterTest, NothingToDo) { Expect({.dtype = GetParam(), .segments = {}}, 400); }
+
+// Ids near the end of 16 GiB: a product of an id and a page in 32 bits would wrap.
+TEST_P(LoraClusterTest, PagesAtTheEndOfALargePool) {
+  Expect({.dtype = GetParam(),
+          .inputs = 256,
+          .widths = {256},
+          .segments = {{.rows = 4, .ranks = {16}}, {.rows = 4, .ranks = {64}}},
+          .tiles_per_cell = 128,
+          .num_ids = (int64_t{16} << 30) / (128 * 512) / 2},
+         500);
+}
+
+// xA far from 1, and far from that of another module: an f16 remainder would be subnormal, and
+// lost.
+TEST_P(LoraClusterTest, SmallAndLargeActivations) {
+  uint32_t seed = 600;
+  for (const float scale : {1e-3f, 30.0f}) {
+    Expect({.dtype = GetParam(),
+            .inputs = 576,
+            .widths = {64, 64},
+            .segments = {{.rows = 7, .ranks = {16, 40}}},
+            .x_scale = scale},
+           seed++);
+  }
+}
+
+TEST_P(LoraClusterTest, AStepBeyondItsListIsFound) {
+  LoraCase c{.dtype = GetParam(),
+             .inputs = 264,
+             .widths = {64, 200},
+             .segments = {{.rows = 17, .ranks = {8, 40}}, {.rows = 1, .ranks = {16, 8}}},
+             .cluster = 4};
+  for (const SimtOptions& options : EveryOrder(350)) {
+    c.missing_items = 0;
+    EXPECT_EQ(RunLoraCase(c, options), "") << Name(options);
+    c.missing_items = 1;
+    EXPECT_THAT(RunLoraCase(c, options), testing::HasSubstr("items")) << Name(options);
+  }
+}
+
+// Rings wrap, a cluster does several units, tiles end with their page, the first step of a unit is
+// not there, and every table ends in poison.
+std::vector<LoraCase> MutationCases(DType dtype, int cluster) {
+  return {{.dtype = dtype,
+           .inputs = 1096,
+           .widths = {72, 328},
+           .segments = {{.rows = 3, .ranks = {9, 24}, .has_bias = true},
+                        {.rows = 17, .ranks = {0, 40}},
+                        {.rows = 9, .ranks = {8, 100}}},
+           .tiles_per_cell = 8,
+           .num_ids = 512,
+           .blocks = 1,
+           .cluster = cluster},
+          {.dtype = dtype,
+           .inputs = 2600,
+           .widths = {8},
+           .segments = {{.rows = 2, .ranks = {16}}, {.rows = 1, .ranks = {32}}},
+           .num_ids = 128,
+           .blocks = 2,
+           .cluster = cluster,
+           .fills_lease = true}};
+}
+
+TEST_P(LoraClusterTest, EveryBarrierAndBoundIsNeeded) {
+  const auto run = [](const SimtOptions& options) {
+    for (const LoraCase& c : MutationCases(GetParam(), 4)) {
+      std::string failure = RunLoraCase(c, options);
+      if (!failure.empty()) return failure;
+    }
+    return std::string();
+  };
+  const kernels::MutationResult result = kernels::MutateEverySite(run);
+  EXPECT_EQ(result.clean_failure, "");
+  for (const std::string& survivor : result.survivors)
+    ADD_FAILURE() << survivor << " is not needed";
+  EXPECT_GE(result.caught.size(), 19u);
+  for (const std::string& caught : result.caught) std::printf("  %s\n", caught.c_str());
+}
+
+}  // namespace
+}  // namespace chorus::test
