@@ -115,6 +115,7 @@ absl::Status DeviceLora::Share(kernels::Device* device, const DeviceLoraSharing&
     multiprocessors_left_ = all - own;
   }
   blocks_ = own * std::min(shrink_->min_blocks, expand_->min_blocks);
+  if (sharing.begin_early) begin_ = kernels::LaunchBegin::kEarly;
   if (sharing.beside_base) {
     CHORUS_ASSIGN_OR_RETURN(side_, SideStream::Create(device));
   }
@@ -217,7 +218,8 @@ absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int3
                                            .x_stride = shape.inputs,
                                            .inputs = shape.inputs,
                                            .work = Work(site, layer, /*expand=*/false),
-                                           .planes = planes}));
+                                           .planes = planes},
+                 begin_));
   kernels::LoraExpandParams expand;
   expand.inputs = shape.inputs;
   expand.max_planes = planes.max_planes;
@@ -227,7 +229,7 @@ absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int3
   expand.planes = planes;
   expand.delta = delta_memory_.data();
   expand.delta_stride = Width(shape);
-  return on->Launch(*expand_, blocks_, kernels::kLoraExpandShared, expand);
+  return on->Launch(*expand_, blocks_, kernels::kLoraExpandShared, expand, begin_);
 }
 
 kernels::LoraDelta DeviceLora::Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,

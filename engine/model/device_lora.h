@@ -35,6 +35,7 @@ struct DeviceLoraSharing {
   // Beside the base: those that its blocks fill, so that the base's product is planned for the
   // others; 0: all, and so is the product.
   int32_t multiprocessors = 0;
+  bool begin_early = false;  // its kernels may (LaunchBegin); off until it is measured there
 };
 
 class DeviceLora {
@@ -92,6 +93,7 @@ class DeviceLora {
   int32_t planes_stride_ = 0;
   int32_t blocks_ = 0;  // of a shrink, and of an expand
   int32_t multiprocessors_left_ = 0;
+  kernels::LaunchBegin begin_ = kernels::LaunchBegin::kInOrder;
   const kernels::Kernel* shrink_ = nullptr;
   const kernels::Kernel* expand_ = nullptr;
   kernels::DeviceBuffer lists_memory_, planes_memory_, delta_memory_;

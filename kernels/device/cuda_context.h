@@ -47,12 +47,17 @@ class CudaContext {
   bool sealed() const { return sealed_; }
   DeviceCounters counters() const { return {allocations_after_seal_, launches_, replays_}; }
 
+  // Whether this GPU has launches that begin early; set before there are streams.
+  void set_allows_early(bool allows) { allows_early_ = allows; }
+  bool allows_early() const { return allows_early_; }
+
   // What Prepare allowed the launches of a kernel.
   int32_t PreparedBytes(const void* entry) CHORUS_EXCLUDES(mutex_);
   void SetPreparedBytes(const void* entry, int32_t shared_bytes) CHORUS_EXCLUDES(mutex_);
 
  private:
   const int32_t ordinal_;
+  bool allows_early_ = false;
   std::atomic<bool> sealed_{false};
   std::atomic<bool> lost_{false};
   std::atomic<int64_t> allocations_after_seal_{0};

@@ -61,6 +61,7 @@ absl::Status CudaDeviceImpl::ReadInfo() {
                                         "cudaGetDeviceProperties"));
   info_.name = properties.name;
   info_.compute_capability = 10 * properties.major + properties.minor;
+  context_.set_allows_early(info_.compute_capability >= 90);
   info_.multiprocessors = properties.multiProcessorCount;
   info_.max_block_shared_bytes = static_cast<int32_t>(properties.sharedMemPerBlockOptin);
   info_.l2_bytes = properties.l2CacheSize;

@@ -47,8 +47,9 @@ class CudaTimer : public DeviceTimer {
  private:
   absl::Status RecordOn(DeviceStream* stream, cudaEvent_t event) {
     CHORUS_RETURN_IF_ERROR(context_->Enter());
-    return context_->Check(cudaEventRecord(event, static_cast<CudaStream*>(stream)->stream()),
-                           "DeviceTimer");
+    CudaStream& cuda_stream = *static_cast<CudaStream*>(stream);
+    cuda_stream.EndLaunches();
+    return context_->Check(cudaEventRecord(event, cuda_stream.stream()), "DeviceTimer");
   }
 
   CudaContext* const context_;
@@ -114,6 +115,7 @@ absl::Status CudaStream::Copy(void* to, const void* from, int64_t bytes, cudaMem
   CHORUS_CHECK_GE(bytes, 0);
   CHORUS_RETURN_IF_ERROR(context_->Enter());
   if (bytes == 0) return absl::OkStatus();
+  EndLaunches();
   return context_->Check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), kind, stream_), op,
                          last_launch_);
 }
@@ -134,6 +136,7 @@ absl::Status CudaStream::Fill(void* to, uint8_t value, int64_t bytes) {
   CHORUS_CHECK_GE(bytes, 0);
   CHORUS_RETURN_IF_ERROR(context_->Enter());
   if (bytes == 0) return absl::OkStatus();
+  EndLaunches();
   return context_->Check(cudaMemsetAsync(to, value, static_cast<size_t>(bytes), stream_), "Fill",
                          last_launch_);
 }
@@ -141,6 +144,7 @@ absl::Status CudaStream::Fill(void* to, uint8_t value, int64_t bytes) {
 absl::Status CudaStream::Record(DeviceEvent* event) {
   CudaEvent* const cuda_event = static_cast<CudaEvent*>(event);
   CHORUS_RETURN_IF_ERROR(context_->Enter());
+  EndLaunches();
   CHORUS_RETURN_IF_ERROR(
       context_->Check(cudaEventRecord(cuda_event->event(), stream_), "Record", last_launch_));
   cuda_event->set_last_launch(last_launch_);
@@ -149,6 +153,7 @@ absl::Status CudaStream::Record(DeviceEvent* event) {
 
 absl::Status CudaStream::Wait(DeviceEvent* event) {
   CHORUS_RETURN_IF_ERROR(context_->Enter());
+  EndLaunches();
   return context_->Check(
       cudaStreamWaitEvent(stream_, static_cast<CudaEvent*>(event)->event(), cudaEventWaitDefault),
       "DeviceStream::Wait", last_launch_);
@@ -167,6 +172,7 @@ absl::Status CudaStream::BeginCapture() {
       context_->Check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
                       "BeginCapture", last_launch_));
   capturing_ = true;
+  EndLaunches();
   return absl::OkStatus();
 }
 
@@ -176,6 +182,7 @@ absl::StatusOr<std::unique_ptr<DeviceGraph>> CudaStream::EndCapture() {
     return absl::FailedPreconditionError("EndCapture: no capture was begun on this stream");
   }
   capturing_ = false;
+  EndLaunches();
   cudaGraph_t captured = nullptr;
   CHORUS_RETURN_IF_ERROR(
       context_->Check(cudaStreamEndCapture(stream_, &captured), "EndCapture", last_launch_));
@@ -196,6 +203,7 @@ absl::StatusOr<std::unique_ptr<DeviceGraph>> CudaStream::EndCapture() {
 
 absl::Status CudaStream::Replay(DeviceGraph* graph) {
   CHORUS_RETURN_IF_ERROR(context_->Enter());
+  EndLaunches();
   CHORUS_RETURN_IF_ERROR(context_->Check(
       cudaGraphLaunch(static_cast<CudaGraph*>(graph)->graph(), stream_), "Replay", last_launch_));
   last_launch_ = "a graph";
@@ -205,6 +213,7 @@ absl::Status CudaStream::Replay(DeviceGraph* graph) {
 
 absl::Status CudaStream::CheckForeignLaunch(const char* op) {
   CHORUS_RETURN_IF_ERROR(context_->Enter());
+  EndLaunches();
   CHORUS_RETURN_IF_ERROR(context_->Check(cudaGetLastError(), op, last_launch_));
   last_launch_ = op;
   context_->CountLaunch(op);
@@ -212,20 +221,26 @@ absl::Status CudaStream::CheckForeignLaunch(const char* op) {
 }
 
 CudaLaunch::CudaLaunch(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
-                       cudaStream_t stream) {
+                       cudaStream_t stream, LaunchBegin begin) {
   config_.gridDim = dim3(static_cast<unsigned>(blocks));
   config_.blockDim = dim3(static_cast<unsigned>(kernel.threads));
   config_.dynamicSmemBytes = static_cast<size_t>(shared_bytes);
   config_.stream = stream;
-  if (kernel.cluster_blocks == 1) return;
-  attribute_.id = cudaLaunchAttributeClusterDimension;
-  attribute_.val.clusterDim = {static_cast<unsigned>(kernel.cluster_blocks), 1, 1};
-  config_.attrs = &attribute_;
-  config_.numAttrs = 1;
+  config_.attrs = attributes_;
+  if (kernel.cluster_blocks > 1) {
+    cudaLaunchAttribute& attribute = attributes_[config_.numAttrs++];
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {static_cast<unsigned>(kernel.cluster_blocks), 1, 1};
+  }
+  if (begin == LaunchBegin::kEarly) {
+    cudaLaunchAttribute& attribute = attributes_[config_.numAttrs++];
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+  }
 }
 
 absl::Status CudaStream::LaunchBytes(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
-                                     const void* params, int64_t params_bytes) {
+                                     const void* params, int64_t params_bytes, LaunchBegin begin) {
   CHORUS_CHECK_GT(blocks, 0);
   CHORUS_CHECK_EQ(blocks % kernel.cluster_blocks, 0);
   CHORUS_CHECK_EQ(params_bytes, kernel.params_bytes);
@@ -241,12 +256,15 @@ absl::Status CudaStream::LaunchBytes(const Kernel& kernel, int32_t blocks, int32
                                                         "prepared for ", prepared));
     }
   }
-  const CudaLaunch launch(kernel, blocks, shared_bytes, stream_);
+  // After anything else the runtime's rules are others, and within a capture it may refuse.
+  if (!after_launch_ || !context_->allows_early()) begin = LaunchBegin::kInOrder;
+  const CudaLaunch launch(kernel, blocks, shared_bytes, stream_, begin);
   void* arguments[] = {const_cast<void*>(params)};  // copied before the call returns
   CHORUS_RETURN_IF_ERROR(
       context_->Check(cudaLaunchKernelExC(launch.config(), kernel.cuda_entry, arguments),
                       kernel.name, last_launch_));
   last_launch_ = kernel.name;
+  after_launch_ = true;
   context_->CountLaunch(kernel.name);
   return absl::OkStatus();
 }

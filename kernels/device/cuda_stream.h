@@ -54,31 +54,35 @@ class CudaStream : public DeviceStream {
   cudaStream_t stream() const { return stream_; }
   // After a library has launched `op` on stream().
   absl::Status CheckForeignLaunch(const char* op);
+  // Something else than a launch of ours was enqueued.
+  void EndLaunches() { after_launch_ = false; }
 
  private:
   CudaStream(CudaContext* context, cudaStream_t stream) : context_(context), stream_(stream) {}
 
   absl::Status LaunchBytes(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
-                           const void* params, int64_t params_bytes) override;
+                           const void* params, int64_t params_bytes, LaunchBegin begin) override;
   absl::Status Copy(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind, const char* op);
 
   CudaContext* const context_;
   const cudaStream_t stream_;
   const char* last_launch_ = nullptr;  // a kernel's or an op's name
   bool capturing_ = false;             // since its own BeginCapture
+  bool after_launch_ = false;          // of a kernel of ours, and nothing since
 };
 
 // How a kernel is launched, its clusters with it.
 class CudaLaunch {
  public:
-  CudaLaunch(const Kernel& kernel, int32_t blocks, int32_t shared_bytes, cudaStream_t stream);
+  CudaLaunch(const Kernel& kernel, int32_t blocks, int32_t shared_bytes, cudaStream_t stream,
+             LaunchBegin begin = LaunchBegin::kInOrder);
   CudaLaunch(const CudaLaunch&) = delete;
   CudaLaunch& operator=(const CudaLaunch&) = delete;
 
   const cudaLaunchConfig_t* config() const { return &config_; }
 
  private:
-  cudaLaunchAttribute attribute_ = {};
+  cudaLaunchAttribute attributes_[2] = {};
   cudaLaunchConfig_t config_ = {};
 };
 

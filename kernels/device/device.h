@@ -107,6 +107,20 @@ class DeviceGraph {
   virtual ~DeviceGraph() = default;
 };
 
+// When a launch may begin.
+//
+// kEarly asks that it need not wait for the end of the launch before, where compute capability 9.0
+// allows it and that launch, of a kernel of ours, is the last that the stream was asked for; else
+// it is as kInOrder. Then a block may begin once every block of that kernel has called LetNextBegin
+// or is done, and its WaitForPrior returns when all of it is done. The rule for a kernel that is
+// launched so:
+//   * every thread of every block calls WaitForPrior, so that its end is the end of all before it;
+//   * before WaitForPrior it neither touches what the launch before writes nor writes what that
+//     launch touches; what lies further back is done;
+//   * LetNextBegin comes behind WaitForPrior: else what lies two launches back would not be done.
+// The kernel before needs nothing but the third, and whoever comes after nothing at all.
+enum class LaunchBegin : uint8_t { kInOrder, kEarly };
+
 // A queue of work. One thread at a time. Pointers of copies and launches are the device's unless a
 // comment says host; memory must live until the work is done.
 class DeviceStream {
@@ -118,9 +132,9 @@ class DeviceStream {
   // REQUIRES: whole clusters (Kernel::cluster_blocks).
   template <class Params>
   absl::Status Launch(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
-                      const Params& params) {
+                      const Params& params, LaunchBegin begin = LaunchBegin::kInOrder) {
     static_assert(std::is_trivially_copyable_v<Params>);
-    return LaunchBytes(kernel, blocks, shared_bytes, &params, sizeof(Params));
+    return LaunchBytes(kernel, blocks, shared_bytes, &params, sizeof(Params), begin);
   }
 
   // `from` and `to` on the host lie in pinned memory; the copy reads or writes it when it runs.
@@ -144,7 +158,7 @@ class DeviceStream {
 
  private:
   virtual absl::Status LaunchBytes(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
-                                   const void* params, int64_t params_bytes) = 0;
+                                   const void* params, int64_t params_bytes, LaunchBegin begin) = 0;
 };
 
 // Thread-safe, but for Seal.

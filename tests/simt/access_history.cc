@@ -42,6 +42,7 @@ std::optional<AccessHistory::Conflict> AccessHistory::Add(int64_t begin, int64_t
                                                           const WorkId& use, const Clock& clock) {
   SplitAt(begin);
   SplitAt(end);
+  const auto is_known = [&](const WorkId& work) { return work == use || work.KnownTo(clock); };
   std::optional<Conflict> conflict;
   for (int64_t at = begin; at < end;) {
     auto range = ranges_.lower_bound(at);
@@ -50,15 +51,15 @@ std::optional<AccessHistory::Conflict> AccessHistory::Add(int64_t begin, int64_t
       range = ranges_.emplace_hint(range, at, Range{gap_end, {}, {}});
     }
     Range& touched = range->second;
-    if (!touched.writer.KnownTo(clock) && !conflict) conflict = {touched.writer, at};
+    if (!is_known(touched.writer) && !conflict) conflict = {touched.writer, at};
     if (write) {
       for (const WorkId& reader : touched.readers) {
-        if (!reader.KnownTo(clock) && !conflict) conflict = {reader, at};
+        if (!is_known(reader) && !conflict) conflict = {reader, at};
       }
       touched.readers.clear();
       touched.writer = use;
     } else if (touched.writer != use) {
-      std::erase_if(touched.readers, [&](const WorkId& reader) { return reader.KnownTo(clock); });
+      std::erase_if(touched.readers, is_known);
       touched.readers.push_back(use);
     }
     at = touched.end;

@@ -38,7 +38,7 @@ class AccessHistory {
     int64_t at;  // the first byte of it
   };
 
-  // `use`, which starts when `clock` (itself included) is known, reads or writes bytes [begin,
+  // `use`, which starts when `clock` is known, reads or writes bytes [begin,
   // end). The earlier use that it conflicts with: one of the two writes, and nothing orders them.
   std::optional<Conflict> Add(int64_t begin, int64_t end, bool write, const WorkId& use,
                               const Clock& clock);

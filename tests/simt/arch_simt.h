@@ -47,8 +47,8 @@ class SimtArch {
     return {block_, span, block};
   }
 
-  void WaitForPrior() {}  // kernels run one after the other
-  void LetNextBegin() {}
+  void WaitForPrior(CHORUS_SITE) { block_.WaitForPrior({file, line}); }
+  void LetNextBegin(CHORUS_SITE) { block_.LetNextBegin({file, line}); }
 
   uint32_t Shfl(uint32_t value, int lane, CHORUS_SITE) {
     return block_.Shfl(value, lane, {file, line});

@@ -95,8 +95,11 @@ absl::StatusOr<std::vector<ModelHost::Logits>> RunSteps(ModelHost& host) {
 TEST(DeviceLoraTest, BesideTheBaseOrBeforeItTheBitsAreTheSame) {
   DeviceSubject subject("llama");
   std::vector<ModelHost::Logits> expected;
-  const engine::DeviceLoraSharing ways[] = {
-      {.beside_base = false}, {.beside_base = true}, {.beside_base = true, .multiprocessors = 1}};
+  const engine::DeviceLoraSharing ways[] = {{.beside_base = false},
+                                            {.beside_base = true},
+                                            {.beside_base = true, .multiprocessors = 1},
+                                            {.beside_base = false, .begin_early = true},
+                                            {.beside_base = true, .begin_early = true}};
   for (const engine::DeviceLoraSharing& way : ways) {
     for (const int32_t graph_rows : {0, 1}) {
       const auto host = subject.OnSim({.order = SimOrder::kRandom, .seed = 3}, DType::kBf16,

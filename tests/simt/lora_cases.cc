@@ -20,6 +20,12 @@ using namespace kernels;  // NOLINT: this is about them
 
 constexpr int kSite = 2;  // any
 
+// As the runner may launch a shrink and an expand.
+SimtOptions Early(SimtOptions options) {
+  options.early = true;
+  return options;
+}
+
 class Batch {
  public:
   explicit Batch(const LoraCase& c) : c_(c), random_(c.seed) {
@@ -204,7 +210,7 @@ class Batch {
     const bool bf16 = c_.dtype == DType::kBf16;
     const Kernel& kernel = c_.bulk ? (bf16 ? kLoraShrinkBf16 : kLoraShrinkF16)
                                    : (bf16 ? kLoraShrinkLanesBf16 : kLoraShrinkLanesF16);
-    return RunSimt(kernel, c_.blocks, kLoraShrinkShared, &params, memory, options).failure;
+    return RunSimt(kernel, c_.blocks, kLoraShrinkShared, &params, memory, Early(options)).failure;
   }
 
   std::string Expand(const SimtOptions& options) {
@@ -229,7 +235,7 @@ class Batch {
          {&kLoraExpandLanesBf16Bf16, &kLoraExpandLanesBf16F32}},
         {{&kLoraExpandF16F16, &kLoraExpandF16F32}, {&kLoraExpandBf16Bf16, &kLoraExpandBf16F32}}};
     const Kernel& kernel = *kernels[c_.bulk][bf16][c_.wide_delta];
-    return RunSimt(kernel, c_.blocks, kLoraExpandShared, &params, memory, options).failure;
+    return RunSimt(kernel, c_.blocks, kLoraExpandShared, &params, memory, Early(options)).failure;
   }
 
   std::string Cluster(const SimtOptions& options) {

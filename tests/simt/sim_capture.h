@@ -24,8 +24,10 @@ struct SimNode {
   SimEngine engine = SimEngine::kNone;
   double duration_us = 0;
   std::function<SimWork::Run()> arm;
+  bool is_launch = false;
+  LaunchBegin begin = LaunchBegin::kInOrder;
 
-  SimWork Arm() const { return {name, engine, duration_us, arm()}; }
+  SimWork Arm() const { return {name, engine, duration_us, arm(), is_launch, begin}; }
 };
 
 // A point of a capture, which its event holds.

@@ -70,7 +70,7 @@ absl::Status SimDevice::AddCopy(int queue, const char* name, SimBytes to, SimByt
     auto* const from_at = static_cast<std::byte*>(const_cast<void*>(from.at));
     if (engine == SimEngine::kToDevice) ticket = memory->QueueCopy(from_at, from.bytes, false);
     if (engine == SimEngine::kToHost) ticket = memory->QueueCopy(to_at, to.bytes, true);
-    return [=](const WorkId& id, const Clock& clock) -> absl::Status {
+    return [=](const WorkId& id, const Clock& clock, const Clock*) -> absl::Status {
       if (ticket.has_value()) CHORUS_RETURN_IF_ERROR(memory->RunCopy(*ticket, name));
       CHORUS_RETURN_IF_ERROR(memory->Use(from.at, from.bytes, /*write=*/false, id, clock));
       CHORUS_RETURN_IF_ERROR(memory->Use(to.at, to.bytes, /*write=*/true, id, clock));
@@ -95,7 +95,7 @@ absl::Status SimDevice::AddHostOp(int queue, SimHostOp op) {
   }
   SimNode node{.name = op.name, .duration_us = op.duration_us};
   node.arm = [memory = &memory_, op = std::make_shared<const SimHostOp>(std::move(op))] {
-    return [memory, op](const WorkId& id, const Clock& clock) -> absl::Status {
+    return [memory, op](const WorkId& id, const Clock& clock, const Clock*) -> absl::Status {
       for (const SimBytes& use : op->reads) {
         CHORUS_RETURN_IF_ERROR(memory->Use(use.at, use.bytes, /*write=*/false, id, clock));
       }
@@ -117,7 +117,7 @@ absl::Status SimDevice::AddHostOp(int queue, SimHostOp op) {
 }
 
 absl::Status SimDevice::AddLaunch(int queue, const Kernel& kernel, int32_t blocks,
-                                  int32_t shared_bytes, const void* params) {
+                                  int32_t shared_bytes, const void* params, LaunchBegin begin) {
   const MutexLock lock(&mutex_);
   CHORUS_RETURN_IF_ERROR(violation_);
   if (kernel.simt_entry == nullptr) {
@@ -135,24 +135,26 @@ absl::Status SimDevice::AddLaunch(int queue, const Kernel& kernel, int32_t block
     }
   }
   ++counters_.launches;
-  const auto* const begin = static_cast<const std::byte*>(params);
-  auto copied = std::make_shared<const std::vector<std::byte>>(begin, begin + kernel.params_bytes);
-  SimNode node{.name = kernel.name, .duration_us = options_.launch_us};
+  const auto* const from = static_cast<const std::byte*>(params);
+  auto copied = std::make_shared<const std::vector<std::byte>>(from, from + kernel.params_bytes);
+  SimNode node{.name = kernel.name, .duration_us = options_.launch_us, .is_launch = true};
+  if (options_.info.compute_capability >= 90) node.begin = begin;
   node.arm = [memory = &memory_, seed = &launch_seed_, kernel = &kernel, blocks, shared_bytes,
               copied, toward_zero = options_.toward_zero] {
-    return [=](const WorkId& id, const Clock& clock) -> absl::Status {
+    return [=](const WorkId& id, const Clock& clock, const Clock* early) -> absl::Status {
       const uint32_t drawn = ++*seed;
       const SimtOptions options{.order = static_cast<Order>(drawn % 5),
                                 .seed = drawn,
                                 .chosen_warp = static_cast<int>(drawn / 5 % 32),
-                                .toward_zero = toward_zero};
+                                .toward_zero = toward_zero,
+                                .early = early != nullptr};
       const SimtReport report =
           RunSimt(*kernel, blocks, shared_bytes, copied->data(), memory->kernels(), options);
       if (!report.failure.empty()) {
         return absl::InternalError(
             absl::StrCat(kernel->name, " in ", Name(options), ": ", report.failure));
       }
-      return memory->UseOfLaunch(id, clock);
+      return memory->UseOfLaunch(id, clock, early);
     };
   };
   return Add(queue, std::move(node));

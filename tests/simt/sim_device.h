@@ -10,6 +10,9 @@
 //   is checked byte by byte, of launches too (by what they really touch), in any order of running.
 //   Not seen: what the host does to pinned memory, but for the two checks above; all host threads
 //   count as one.
+// * A launch that begins early (LaunchBegin) is held to the rule: its threads all wait, and what
+// they
+//   touch before counts as unordered with the launch before.
 // * New and freed memory is 0xff throughout; what uses freed memory, or memory that is freed before
 //   the host knows that its uses are done, fails.
 // * While capturing, the capturing thread may do nothing but enqueue on captured streams; what else
@@ -115,7 +118,7 @@ class SimDevice : public Device {
   absl::Status Add(int queue, SimNode node) CHORUS_REQUIRES(mutex_);
   absl::Status AddCopy(int queue, const char* name, SimBytes to, SimBytes from, SimEngine engine);
   absl::Status AddLaunch(int queue, const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
-                         const void* params);
+                         const void* params, LaunchBegin begin);
   absl::Status AddHostOp(int queue, SimHostOp op);
   absl::StatusOr<DeviceBuffer> AllocateKind(SimMemory::Kind kind, int64_t bytes);
   static void Free(void* device, void* data);

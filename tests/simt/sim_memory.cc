@@ -171,8 +171,11 @@ absl::Status SimMemory::RunCopy(Ticket ticket, const char* name) {
   return absl::OkStatus();
 }
 
-absl::Status SimMemory::UseOfLaunch(const WorkId& id, const Clock& clock) {
+absl::Status SimMemory::UseOfLaunch(const WorkId& id, const Clock& clock, const Clock* early) {
   absl::Status status;
+  for (const AccessSet::Run& run : early_accesses_.Take()) {
+    status.Update(Use(run.begin, run.bytes, run.write, id, *early));
+  }
   for (const AccessSet::Run& run : accesses_.Take()) {
     status.Update(Use(run.begin, run.bytes, run.write, id, clock));
   }

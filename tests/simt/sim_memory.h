@@ -22,7 +22,7 @@ class SimMemory {
  public:
   enum class Kind : uint8_t { kDevice, kPinned };
 
-  SimMemory() { kernels_.set_accesses(&accesses_); }
+  SimMemory() { kernels_.set_accesses(&accesses_, &early_accesses_); }
   ~SimMemory();
   SimMemory(const SimMemory&) = delete;
   SimMemory& operator=(const SimMemory&) = delete;
@@ -57,7 +57,8 @@ class SimMemory {
 
   // For launches: the memory to run them with, and the check of what they have used since the last.
   SimtMemory& kernels() { return kernels_; }
-  absl::Status UseOfLaunch(const WorkId& id, const Clock& clock);
+  // `early`: what is known before its WaitForPrior, null unless it begins early.
+  absl::Status UseOfLaunch(const WorkId& id, const Clock& clock, const Clock* early);
 
  private:
   struct Buffer {
@@ -75,7 +76,7 @@ class SimMemory {
   Buffers buffers_;
   std::list<Queued> queued_;
   SimtMemory kernels_;
-  AccessSet accesses_;
+  AccessSet accesses_, early_accesses_;
   int64_t device_bytes_ = 0;
   int64_t live_buffers_ = 0;
 };

@@ -20,6 +20,12 @@ void SimSchedule::Push(int queue, Entry entry) {
   const auto q = static_cast<size_t>(queue);
   JoinClock(&to.clock, host_clock_);  // the host enqueues, so it happens before
   if (entry.after.has_value()) JoinClock(&to.clock, entry.after->clock);
+  if (entry.work.begin == LaunchBegin::kEarly && to.ends_in_launch) {
+    entry.early = to.before_last;
+    JoinClock(&*entry.early, host_clock_);
+  }
+  to.ends_in_launch = entry.work.is_launch;
+  to.before_last = to.clock;
   if (to.clock.size() <= q) to.clock.resize(q + 1, 0);
   to.clock[q] = to.done + static_cast<int64_t>(to.pending.size()) + 1;
   entry.enqueued_us = host_us_;
@@ -89,7 +95,8 @@ void SimSchedule::RunHead(int queue) {
   at.ends.push_back(end);
   ++at.done;
   if (entry.work.run) {
-    failure_.Update(entry.work.run({queue, at.done, entry.work.name}, entry.clock));
+    failure_.Update(entry.work.run({queue, at.done, entry.work.name}, entry.clock,
+                                   entry.early.has_value() ? &*entry.early : nullptr));
   }
 }
 

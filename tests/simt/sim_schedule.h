@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "kernels/device/device.h"
 #include "tests/simt/access_history.h"
 
 namespace chorus::kernels {
@@ -34,13 +35,16 @@ struct SimMark {
 };
 
 struct SimWork {
-  // A violation is an error, which ends the simulation.
-  using Run = std::function<absl::Status(const WorkId& id, const Clock& clock)>;
+  // `clock` is what is done when it starts; `early` the same but for the launch before, null unless
+  // it begins early after one. A violation is an error, which ends the simulation.
+  using Run = std::function<absl::Status(const WorkId& id, const Clock& clock, const Clock* early)>;
 
   const char* name = "";
   SimEngine engine = SimEngine::kNone;
   double duration_us = 0;
-  Run run;  // null: only takes its time
+  Run run;                 // null: only takes its time
+  bool is_launch = false;  // of a kernel
+  LaunchBegin begin = LaunchBegin::kInOrder;
 };
 
 class SimSchedule {
@@ -73,11 +77,14 @@ class SimSchedule {
     std::optional<SimMark> after;
     double enqueued_us = 0;
     Clock clock;
+    std::optional<Clock> early;  // what is done when it begins early after a launch
   };
   struct Queue {
     std::deque<Entry> pending;
     int64_t done = 0;
-    Clock clock;               // of the last entry
+    Clock clock;  // of the last entry
+    bool ends_in_launch = false;
+    Clock before_last;         // what was done when the last entry started
     std::vector<double> ends;  // [done] virtual, in µs
     double weight = 1;         // of being drawn
   };

@@ -126,11 +126,11 @@ absl::Status SimStream::Replay(DeviceGraph* graph) {
 }
 
 absl::Status SimStream::LaunchBytes(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
-                                    const void* params, int64_t params_bytes) {
+                                    const void* params, int64_t params_bytes, LaunchBegin begin) {
   CHORUS_CHECK_GT(blocks, 0);
   CHORUS_CHECK_EQ(blocks % kernel.cluster_blocks, 0);
   CHORUS_CHECK_EQ(params_bytes, kernel.params_bytes);
-  return device_->AddLaunch(queue_, kernel, blocks, shared_bytes, params);
+  return device_->AddLaunch(queue_, kernel, blocks, shared_bytes, params, begin);
 }
 
 absl::StatusOr<double> SimTimer::ElapsedUs() {

@@ -44,7 +44,7 @@ class SimStream : public DeviceStream {
 
  private:
   absl::Status LaunchBytes(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
-                           const void* params, int64_t params_bytes) override;
+                           const void* params, int64_t params_bytes, LaunchBegin begin) override;
 
   SimDevice* const device_;
   const int queue_;

@@ -40,6 +40,7 @@ void SimtBlock::BeginBlock(int32_t block) {
   for (int i = 0; i < threads; ++i) {
     Thread& thread = threads_[static_cast<size_t>(i)];
     thread.left = false;
+    thread.early = grid_->options.early;
     thread.waits = Meeting::kNone;
     thread.copies.clear();
     thread.groups = 0;
@@ -70,6 +71,7 @@ void SimtBlock::RunThread(void* block_of_thread) {
 
 void SimtBlock::LeaveKernel() {
   Thread& thread = self();
+  if (thread.early) Fail("thread %d left the kernel without WaitForPrior", thread_);
   if (!thread.copies.empty()) {
     Fail("thread %d left the kernel with %zu copies under way", thread_, thread.copies.size());
   }
@@ -149,6 +151,16 @@ void SimtBlock::Sync(Place place) {
   shadow_.EndInterval();
   for (int i = 0; i < num_threads(); ++i) Wake(i);
   Yield();  // the last to arrive would go on first
+}
+
+void SimtBlock::WaitForPrior(Place place) {
+  if (!TakenAway(SiteKind::kWaitForPrior, place)) self().early = false;
+}
+
+void SimtBlock::LetNextBegin(Place place) {
+  if (!self().early) return;
+  Fail("thread %d in LetNextBegin at %s:%d before WaitForPrior", thread_, FileName(place.file),
+       place.line);
 }
 
 bool SimtBlock::MeetWarp(Meeting meeting, const void* brought, Place place) {
@@ -284,7 +296,7 @@ void SimtBlock::TouchShared(Access access, const void* at, int bytes, Place plac
 
 void SimtBlock::TouchGlobal(SimtRegion& region, Access access, const void* at, int bytes,
                             Place place) {
-  if (AccessSet* const accesses = grid_->memory.accesses()) {
+  if (AccessSet* const accesses = grid_->memory.accesses(self().early)) {
     accesses->Add(at, bytes, !Reads(access));
   }
   int other_block = 0;

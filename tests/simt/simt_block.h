@@ -64,6 +64,8 @@ class SimtBlock {
   void Sync(Place place);
   void SyncWarp(Place place);
   void ClusterSync(Place place);
+  void WaitForPrior(Place place);
+  void LetNextBegin(Place place);
   // Where block `rank` of the cluster has what lies at `own` here; touched as a read.
   const std::byte* Remote(int rank, const void* own, int bytes, Place place);
   uint32_t Shfl(uint32_t value, int lane, Place place);
@@ -109,6 +111,7 @@ class SimtBlock {
   };
   struct Thread {
     bool left = false;
+    bool early = false;  // has not come by the WaitForPrior of a launch that begins early
     Meeting waits = Meeting::kNone;
     Place place{"", 0};             // of the meeting
     const void* brought = nullptr;  // to a meeting of the warp; lies on the thread's stack

@@ -89,9 +89,13 @@ class SimtMemory {
   // Fills every kWriteOnce buffer with 0xff: NaN in every float, -1 as an index.
   void PoisonOutputs();
 
-  // If set, every access of a launch is added to it.
-  void set_accesses(AccessSet* accesses) { accesses_ = accesses; }
-  AccessSet* accesses() const { return accesses_; }
+  // If set, every access of a launch is added to one of them: to `early` what a launch that begins
+  // early does before its WaitForPrior.
+  void set_accesses(AccessSet* accesses, AccessSet* early) {
+    accesses_ = accesses;
+    early_accesses_ = early;
+  }
+  AccessSet* accesses(bool early) const { return early ? early_accesses_ : accesses_; }
 
   // For the executor. Null if no buffer holds the `bytes` bytes at `data`.
   SimtRegion* Find(const void* data, int64_t bytes) const;
@@ -101,6 +105,7 @@ class SimtMemory {
  private:
   std::map<const std::byte*, std::unique_ptr<SimtRegion>> regions_;  // by first byte
   AccessSet* accesses_ = nullptr;
+  AccessSet* early_accesses_ = nullptr;
   uint32_t launch_tag_ = 1;
   uint32_t next_tag_ = 1;
 };

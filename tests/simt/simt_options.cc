@@ -10,8 +10,9 @@ const char* FileName(const char* path) {
 }
 
 std::string Name(const Site& site) {
-  constexpr const char* kNames[] = {"Sync",       "SyncWarp", "Guard",    "CopyWait",
-                                    "CopyCommit", "BarWait",  "BarFence", "ClusterSync"};
+  constexpr const char* kNames[] = {"Sync",     "SyncWarp",    "Guard",
+                                    "CopyWait", "CopyCommit",  "BarWait",
+                                    "BarFence", "ClusterSync", "WaitForPrior"};
   return std::string(FileName(std::string(site.file).c_str())) + ":" + std::to_string(site.line) +
          " " + kNames[static_cast<size_t>(site.kind)];
 }

@@ -99,6 +99,46 @@ class DeviceContractTest : public testing::TestWithParam<DeviceUnderTest> {
 INSTANTIATE_TEST_SUITE_P(Device, DeviceContractTest, testing::ValuesIn(DevicesUnderTest()),
                          [](const auto& info) { return info.param.name; });
 
+// Each launch reads what the one before wrote, and each may begin before that one is done.
+TEST_P(DeviceContractTest, LaunchesThatBeginEarlyFollowEachOther) {
+  constexpr int kLaunches = 40;
+  ASSERT_TRUE(Ok(device_->Prepare(kTestEarly, 0)));
+  const auto enqueue = [&] {
+    absl::Status status;
+    for (int i = 0; i < kLaunches; ++i) {
+      const DeviceBuffer& from = i % 2 == 0 ? x_ : y_;
+      const DeviceBuffer& to = i % 2 == 0 ? y_ : x_;
+      status.Update(one_->Launch(kTestEarly, DivideUp(kCount, kTestThreads), 0,
+                                 EarlyParams{.salt = z_.As<uint32_t>(),
+                                             .x = from.As<uint32_t>(),
+                                             .y = to.As<uint32_t>(),
+                                             .count = kCount,
+                                             .fault = EarlyFault::kNone},
+                                 LaunchBegin::kEarly));
+    }
+    return status;
+  };
+  const auto expect = [&](int launches) {
+    ASSERT_TRUE(Ok(Download(one_.get(), x_)));
+    ASSERT_TRUE(Ok(one_->Synchronize()));
+    for (int32_t i = 0; i < kCount; ++i) {
+      const uint32_t salt = 1 + static_cast<uint32_t>(i);
+      uint32_t value = salt;
+      for (int l = 0; l < launches; ++l) value = 3 * value + salt;
+      ASSERT_EQ(out_.As<uint32_t>()[i], value) << i;
+    }
+  };
+  ASSERT_TRUE(Ok(Upload(one_.get(), x_)));
+  ASSERT_TRUE(Ok(Upload(one_.get(), z_)));
+  ASSERT_TRUE(Ok(enqueue()));
+  expect(kLaunches);
+  ASSERT_TRUE(Ok(one_->BeginCapture()));
+  ASSERT_TRUE(Ok(enqueue()));
+  const auto graph = Value(one_->EndCapture());
+  for (int replay = 0; replay < 3; ++replay) ASSERT_TRUE(Ok(one_->Replay(graph.get())));
+  expect(4 * kLaunches);
+}
+
 TEST_P(DeviceContractTest, InfoIsOfACardThatWeSupport) {
   const DeviceInfo& info = device_->info();
   EXPECT_FALSE(info.name.empty());

@@ -31,6 +31,22 @@ CHORUS_DEVICE void SharedSumBody(Arch& arch, const SharedSumParams& params) {
 }
 
 template <class Arch>
+CHORUS_DEVICE void EarlyBody(Arch& arch, const EarlyParams& params) {
+  const auto salt = arch.Global(params.salt, params.count);
+  const auto x = arch.Global(params.x, params.count);
+  const auto y = arch.Global(params.y, params.count);
+  const int32_t i = arch.Block() * arch.Threads() + arch.Thread();
+  const bool inside = i < params.count;
+  uint32_t value = inside ? salt.Load(i) : 0;
+  if (params.fault == EarlyFault::kReadsBeforeItWaits && inside) value += x.Load(i);
+  if (params.fault == EarlyFault::kWritesBeforeItWaits && inside) y.Store(i, 0);
+  if (params.fault == EarlyFault::kLetsNextBeginFirst) arch.LetNextBegin();
+  if (params.fault != EarlyFault::kDoesNotWait) arch.WaitForPrior();
+  if (params.fault == EarlyFault::kNone) arch.LetNextBegin();
+  if (inside) y.Store(i, 3 * x.Load(i) + value);
+}
+
+template <class Arch>
 CHORUS_DEVICE void ClusterSumBody(Arch& arch, const ClusterSumParams& params) {
   const auto cells = Shared<float>(arch, 0, 4 * kTestThreads);
   cells.StoreFrom(
@@ -51,6 +67,7 @@ CHORUS_DEVICE void ClusterSumBody(Arch& arch, const ClusterSumParams& params) {
 }  // namespace
 
 CHORUS_KERNEL(kTestScramble, ScrambleParams, kTestThreads, 8, ScrambleBody(arch, params))
+CHORUS_KERNEL(kTestEarly, EarlyParams, kTestThreads, 8, EarlyBody(arch, params))
 CHORUS_KERNEL(kTestSharedSum, SharedSumParams, kTestThreads, 1, SharedSumBody(arch, params))
 CHORUS_CLUSTER_KERNEL(kTestClusterSum, ClusterSumParams, kTestThreads, 2, kTestClusterBlocks,
                       ClusterSumBody(arch, params))

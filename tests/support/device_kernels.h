@@ -43,6 +43,24 @@ inline uint32_t SharedSum(const SharedSumParams& params, int block, int thread) 
   return sum;
 }
 
+// y[i] = 3 · x[i] + salt[i], as a kernel that may begin early: asks for its salt, then waits. Or
+// one that breaks the rule of LaunchBegin.
+enum class EarlyFault : int32_t {
+  kNone,
+  kReadsBeforeItWaits,   // x
+  kWritesBeforeItWaits,  // y
+  kDoesNotWait,
+  kLetsNextBeginFirst,
+};
+struct EarlyParams {
+  const uint32_t* salt;  // [count]
+  const uint32_t* x;     // [count]
+  uint32_t* y;           // [count]; y is not x
+  int32_t count;
+  EarlyFault fault;
+};
+extern const Kernel kTestEarly;
+
 // Each thread sums what threads of all blocks of its cluster left in shared memory: thread t of
 // block b its own number and that of its block, of the launch.
 struct ClusterSumParams {
