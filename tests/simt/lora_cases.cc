@@ -20,7 +20,7 @@ using namespace kernels;  // NOLINT: this is about them
 
 constexpr int kSite = 2;  // any
 
-// As the runner may launch a shrink and an expand.
+// As the runner may launch a shrink, an expand, and both in one.
 SimtOptions Early(SimtOptions options) {
   options.early = true;
   return options;
@@ -259,7 +259,8 @@ class Batch {
     const bool bf16 = c_.dtype == DType::kBf16;
     const Kernel& kernel = c_.cluster == 4 ? (bf16 ? kLoraCluster4Bf16 : kLoraCluster4F16)
                                            : (bf16 ? kLoraCluster8Bf16 : kLoraCluster8F16);
-    return RunSimt(kernel, c_.blocks * c_.cluster, kLoraClusterShared, &params, memory, options)
+    return RunSimt(kernel, c_.blocks * c_.cluster, kLoraClusterShared, &params, memory,
+                   Early(options))
         .failure;
   }
 
