@@ -25,5 +25,6 @@ int main(int argc, char** argv) {
       argc, argv, chorus::bench::OpenGpu,
       [](chorus::bench::StepDevice*, chorus::bench::StepBenchOptions* options) {
         options->label = "cuda";
+        if (options->model.name == "tiny") options->rig.pool_bytes = int64_t{64} << 20;
       });
 }

@@ -22,6 +22,7 @@ using kernels::DeviceLinearShape;
 constexpr int64_t kHostPiece = int64_t{64} << 10;
 constexpr int kLinears = 16;  // matrices that a linear is timed over
 constexpr int kLaunches = 100;
+constexpr int64_t kGatherSpan = int64_t{10} << 30;
 
 using Work = std::function<absl::Status(kernels::DeviceStream*)>;
 
@@ -73,9 +74,16 @@ class CeilingProbe {
     std::vector<int32_t> cells(static_cast<size_t>(num_cells));
     std::iota(cells.begin(), cells.end(), 0);
     CHORUS_ASSIGN_OR_RETURN(ceilings_.read, Read({cells.begin(), cells.begin() + count}));
-    std::shuffle(cells.begin(), cells.end(), std::mt19937(11));
-    ceilings_.gathered_over = pool().total_bytes();
-    CHORUS_ASSIGN_OR_RETURN(ceilings_.gather, Read({cells.begin(), cells.begin() + count}));
+    // How far the memory's translations reach shows where a wider span is slower.
+    for (const int64_t span : {kGatherSpan, 6 * kGatherSpan, pool().total_bytes()}) {
+      if (span > pool().total_bytes()) continue;
+      const int64_t within = span / pool().cell_bytes();
+      std::iota(cells.begin(), cells.end(), 0);
+      std::shuffle(cells.begin(), cells.begin() + within, std::mt19937(11));
+      CHORUS_ASSIGN_OR_RETURN(const double rate,
+                              Read({cells.begin(), cells.begin() + std::min(count, within)}));
+      ceilings_.gathers.push_back({span, rate});
+    }
     return absl::OkStatus();
   }
 

@@ -28,15 +28,20 @@ struct LinearRate {
   double flops() const { return 2.0 * rows * static_cast<double>(outputs) * inputs; }
 };
 
+// Cells in random order, from the first `over_bytes` of the pool.
+struct GatherRate {
+  int64_t over_bytes = 0;
+  double bytes_per_us = 0.0;
+};
+
 struct StepCeilings {
   // Bytes per µs.
-  double read = 0.0;    // the pool's cells one after the other
-  double gather = 0.0;  // cells in random order from all over the pool
-  double copy = 0.0;    // on the device; read and written bytes count
+  double read = 0.0;  // the pool's cells one after the other
+  double copy = 0.0;  // on the device; read and written bytes count
   double host_to_device = 0.0;
   double host_to_device_64k = 0.0;  // in copies of 64 KiB
   double launch_us = 0.0;           // of one launch after another in a graph
-  int64_t gathered_over = 0;        // bytes
+  std::vector<GatherRate> gathers;  // the last one over all of the pool
   std::vector<LinearRate> linears;
 
   // What floors are taken with: of products, the best rate of any linear.

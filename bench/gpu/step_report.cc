@@ -49,9 +49,13 @@ Json LinearJson(const LinearRate& linear) {
 Json ToJson(const StepCeilings& ceilings) {
   Json linears = Json::array();
   for (const LinearRate& linear : ceilings.linears) linears.push_back(LinearJson(linear));
+  Json gathers = Json::array();
+  for (const GatherRate& gather : ceilings.gathers) {
+    gathers.push_back(
+        {{"over_bytes", gather.over_bytes}, {"gb_s", GbPerSecond(gather.bytes_per_us)}});
+  }
   return {{"read_gb_s", GbPerSecond(ceilings.read)},
-          {"gather_gb_s", GbPerSecond(ceilings.gather)},
-          {"gathered_over_bytes", ceilings.gathered_over},
+          {"gathers", std::move(gathers)},
           {"copy_gb_s", GbPerSecond(ceilings.copy)},
           {"host_to_device_gb_s", GbPerSecond(ceilings.host_to_device)},
           {"host_to_device_64k_gb_s", GbPerSecond(ceilings.host_to_device_64k)},
@@ -140,7 +144,7 @@ std::string CeilingsText(const Json& ceilings) {
   std::string text = absl::StrFormat(
       "GB/s: read %.0f, gather %.0f, copy %.0f, host to device %.1f, in pieces of 64 KiB %.1f; a "
       "launch in a graph %.2f us\n",
-      ceilings["read_gb_s"].get<double>(), ceilings["gather_gb_s"].get<double>(),
+      ceilings["read_gb_s"].get<double>(), ceilings["gathers"].back()["gb_s"].get<double>(),
       ceilings["copy_gb_s"].get<double>(), ceilings["host_to_device_gb_s"].get<double>(),
       ceilings["host_to_device_64k_gb_s"].get<double>(), ceilings["launch_us"].get<double>());
   for (const Json& linear : ceilings["linears"]) {

@@ -32,25 +32,28 @@ def run(build, options):
 def measure(build, options, found):
     """Everything in the bundle, as on a machine that has nothing but it."""
     bundle = os.path.join(build.root, "build", "gpu-bundle")
-    for command in ([os.path.join(build.root, "bench", "gpu", "bundle"), "--out", bundle],
-                    [os.path.join(bundle, "measure"), "--budget",
-                     str(QUICK_SECONDS if options.quick else FULL_SECONDS),
-                     *(["--only", QUICK] if options.quick else [])]):
-        done = subprocess.run(command, stdout=sys.stderr, check=False)
-        if done.returncode != 0:
-            print(f"{command[0]}: exit status {done.returncode}", file=sys.stderr)
+    pack = [os.path.join(build.root, "bench", "gpu", "bundle"), "--out", bundle]
+    if subprocess.run(pack, stdout=sys.stderr, check=False).returncode != 0:
+        raise SystemExit("the bundle was not made")
+    seconds = QUICK_SECONDS if options.quick else FULL_SECONDS
+    only = ["--only", QUICK] if options.quick else []
+    # What was not measured to its end is missing in the report, and named below.
+    subprocess.run([os.path.join(bundle, "measure"), "--budget", str(seconds), *only],
+                   stdout=sys.stderr, check=False)
     with open(os.path.join(bundle, "results", "measure.json"), encoding="utf-8") as text:
         measured = json.load(text)
     targets, missing = gpu_targets.targets(measured)
     if not options.json:
-        print(measured_table(targets), end="\n\n")
+        if targets:
+            print(measured_table(targets), end="\n\n")
         for line in missing:
-            print(f"no target: {line}")
+            print(f"not judged: {line}")
     gpu = found["gpus"][0]
     return {"raw": {"measured": measured, "missing": missing}, "targets": targets,
             "hardware": {**machine.hardware(), "gpu": gpu, "driver": found["driver_release"],
                          "cuda": found["driver"]},
-            "slug": machine.plain(gpu["name"])}
+            "slug": machine.plain(gpu["name"]),
+            "verdict": None if targets else "Nothing was measured, so no target was judged."}
 
 
 def measured_table(targets):

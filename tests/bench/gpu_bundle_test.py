@@ -102,6 +102,16 @@ class CheckTest(Bundle):
         self.assertIn("2 tests were skipped", done.stdout)
         self.assertIn("['good', 'bad', 'crash', 'hang', 'early']", self.read("skip.log"))
 
+    def test_benches_that_check_are_groups_too(self):
+        for name in ("chorus_lora_bench", "chorus_step_bench"):
+            self.write(f"bin/{name}", '#!/bin/sh\necho "called with $*"\n')
+            self.groups.append({"name": name, "program": name, "arguments": ["--some"],
+                                "timeout": 30})
+        done = self.run_script("check")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("called with --some --ids 64\n", self.read("chorus_lora_bench.log"))
+        self.assertIn("called with --some\n", self.read("chorus_step_bench.log"))
+
     def test_passes_when_all_pass(self):
         self.add_group("good", 'write([("A", "COMPLETED", False)])')
         self.add_group("other", "sys.exit(1)")
