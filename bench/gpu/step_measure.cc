@@ -4,7 +4,10 @@
 #include <utility>
 
 #include "bench/gpu/hash_bf16.h"
+#include "engine/model/layer_arrivals.h"
 #include "kernels/check.h"
+#include "kernels/checked.h"
+#include "kernels/lora/tiles.h"
 #include "kernels/status_macros.h"
 
 namespace chorus::bench {
@@ -40,7 +43,7 @@ class ColdImage {
  public:
   static absl::StatusOr<ColdImage> Create(StepRig* rig, const kernels::LoraSlot& slot) {
     ColdImage image;
-    image.cells_ = slot.cells;
+    image.slot_ = slot;
     image.pool_ = rig->pool();
     CHORUS_ASSIGN_OR_RETURN(image.pinned_, rig->device().AllocatePinned(image.bytes()));
     for (int64_t i = 0; i < image.bytes() / 2; ++i) {
@@ -49,31 +52,54 @@ class ColdImage {
     CHORUS_ASSIGN_OR_RETURN(image.stream_,
                             rig->device().NewStream(kernels::Device::Priority::kNormal));
     CHORUS_ASSIGN_OR_RETURN(image.timer_, rig->device().NewTimer());
+    image.arrivals_ = std::make_shared<engine::LayerArrivals>();
+    for (int32_t layer = 0; layer < image.pool_.num_slabs; ++layer) {
+      CHORUS_ASSIGN_OR_RETURN(image.arrivals_->layers.emplace_back(), rig->device().NewEvent());
+    }
     return image;
   }
 
-  int64_t bytes() const { return static_cast<int64_t>(cells_.size()) * pool_.cell_bytes(); }
+  int64_t bytes() const { return static_cast<int64_t>(slot_.cells.size()) * pool_.cell_bytes(); }
+  std::shared_ptr<const engine::LayerArrivals> arrivals() const { return arrivals_; }
+
+  // Enqueues the copies, and after those of each layer its event.
+  absl::Status Enqueue() {
+    size_t next = 0;
+    for (int32_t layer = 0; layer < pool_.num_slabs; ++layer) {
+      for (const size_t end = CellsUpTo(layer); next < end; ++next) {
+        const std::byte* const from =
+            pinned_.data() + static_cast<int64_t>(next) * pool_.cell_bytes();
+        CHORUS_RETURN_IF_ERROR(
+            stream_->CopyToDevice(pool_.CellAddress(slot_.cells[next]), from, pool_.cell_bytes()));
+      }
+      CHORUS_RETURN_IF_ERROR(stream_->Record(arrivals_->layers[static_cast<size_t>(layer)].get()));
+    }
+    return absl::OkStatus();
+  }
 
   // Copies and waits; returns the device's time.
   absl::StatusOr<double> Copy() {
-    const int64_t cell_bytes = pool_.cell_bytes();
     CHORUS_RETURN_IF_ERROR(timer_->Start(stream_.get()));
-    for (size_t i = 0; i < cells_.size(); ++i) {
-      CHORUS_RETURN_IF_ERROR(
-          stream_->CopyToDevice(pool_.CellAddress(cells_[i]),
-                                pinned_.data() + static_cast<int64_t>(i) * cell_bytes, cell_bytes));
-    }
+    CHORUS_RETURN_IF_ERROR(Enqueue());
     CHORUS_RETURN_IF_ERROR(timer_->Stop(stream_.get()));
     CHORUS_RETURN_IF_ERROR(stream_->Synchronize());
     return timer_->ElapsedUs();
   }
 
  private:
-  std::vector<int32_t> cells_;
+  // Those that hold what lies before the next layer.
+  size_t CellsUpTo(int32_t layer) const {
+    if (layer + 1 == pool_.num_slabs) return slot_.cells.size();
+    const int64_t tiles = slot_.entry(layer + 1, kernels::kQ).a_tile;
+    return static_cast<size_t>(kernels::CeilDiv(tiles, kernels::TilesPerCell(pool_)));
+  }
+
+  kernels::LoraSlot slot_;
   kernels::PoolView pool_;
   kernels::DeviceBuffer pinned_;
   std::unique_ptr<kernels::DeviceStream> stream_;
   std::unique_ptr<kernels::DeviceTimer> timer_;
+  std::shared_ptr<engine::LayerArrivals> arrivals_;  // shared with the steps that wait for it
 };
 
 }  // namespace
@@ -121,6 +147,12 @@ absl::StatusOr<ColdTimes> MeasureCold(StepRig* rig, int repeats) {
     times.copy_wall_us.push_back(rig->NowUs() - begin);
     CHORUS_RETURN_IF_ERROR(rig->Enter(&step));
     times.cold_us.push_back(rig->NowUs() - begin);
+    begin = rig->NowUs();
+    CHORUS_RETURN_IF_ERROR(image.Enqueue());
+    step.plan.arrivals = {image.arrivals()};
+    CHORUS_RETURN_IF_ERROR(rig->Enter(&step));
+    times.by_layer_us.push_back(rig->NowUs() - begin);
+    step.plan.arrivals.clear();
   }
   return times;
 }

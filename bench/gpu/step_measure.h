@@ -37,14 +37,16 @@ struct CaseTimes {
 absl::StatusOr<CaseTimes> MeasureCase(StepRig* rig, const StepCase& c,
                                       const MeasureOptions& options);
 
-// A prompt whose adapter lies in the pool, and one whose adapter lies in pinned memory of the host
-// and is copied first, page by page.
+// A prompt whose adapter lies in the pool; one whose adapter lies in pinned memory of the host and
+// is copied first, page by page; and one that does not wait for all of the copies: each layer waits
+// for its own.
 struct ColdTimes {
   int64_t copies = 0;
   int64_t bytes = 0;
-  std::vector<double> copy_us;           // of the device
-  std::vector<double> copy_wall_us;      // until the host knows
-  std::vector<double> warm_us, cold_us;  // of the host, until the first token is there
+  std::vector<double> copy_us;       // of the device
+  std::vector<double> copy_wall_us;  // until the host knows
+  // Of the host, until the first token is there.
+  std::vector<double> warm_us, cold_us, by_layer_us;
 };
 absl::StatusOr<ColdTimes> MeasureCold(StepRig* rig, int repeats);
 

@@ -73,7 +73,9 @@ Json ToJson(const ColdTimes& times) {
           {"copy_wall_us", Median(times.copy_wall_us)},
           {"warm_first_token_us", Median(times.warm_us)},
           {"cold_first_token_us", Median(times.cold_us)},
-          {"delay_us", Median(times.cold_us) - Median(times.warm_us)}};
+          {"by_layer_first_token_us", Median(times.by_layer_us)},
+          {"delay_us", Median(times.cold_us) - Median(times.warm_us)},
+          {"by_layer_delay_us", Median(times.by_layer_us) - Median(times.warm_us)}};
 }
 
 Json ToJson(const kernels::DeviceInfo& info) {
