@@ -81,6 +81,7 @@ Json Heading(const StepBenchOptions& options) {
           {"seed", options.rig.seed},
           {"graphs", options.rig.graphs},
           {"lora_beside_base", options.rig.lora.beside_base},
+          {"lora_early", options.rig.lora.begin_early},
           {"lora_multiprocessors", options.rig.lora.multiprocessors}};
 }
 
@@ -123,7 +124,7 @@ absl::Status Keep(const StepBenchOptions& options, const Json& result) {
 
 const char kStepBenchUsage[] =
     "[--shape NAME] [--only TEXT] [--ceilings] [--json FILE] [--blocks N] [--replays N]\n"
-    "       [--no-graphs] [--lora-before | --lora-multiprocessors N] [--layers N]\n"
+    "       [--no-graphs] [--lora-early] [--lora-before | --lora-multiprocessors N] [--layers N]\n"
     "       [--model [--read-gb-s N] [--tflops N]]\n"
     "Whole steps on random weights: each case against the same step without adapters, in turns.\n"
     "  --shape NAME   llama-3-8b (the default), llama-2-7b, qwen2.5-7b, tiny\n"
@@ -133,6 +134,7 @@ const char kStepBenchUsage[] =
     "  --blocks N     of each side (6), each of --replays N timed steps (5)\n"
     "  --no-graphs    decodes launch kernel by kernel\n"
     "  --lora-before  LoRA runs before the base's product, not beside it on a stream of its own\n"
+    "  --lora-early   LoRA's kernels may begin before those before them are done\n"
     "  --lora-multiprocessors N  that it fills there; the product is planned for the others\n"
     "  --layers N     of the model, in place of its own\n"
     "  --model        runs nothing: bytes, products and floors at rates that are given\n";
@@ -148,6 +150,8 @@ absl::StatusOr<StepBenchOptions> ParseStepBench(const std::vector<absl::string_v
       options.ceilings_only = true;
     } else if (name == "--model") {
       options.model_only = true;
+    } else if (name == "--lora-early") {
+      options.rig.lora.begin_early = true;
     } else if (name == "--lora-before") {
       options.rig.lora.beside_base = false;
     } else if (name == "--no-graphs") {

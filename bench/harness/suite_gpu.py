@@ -9,7 +9,7 @@ import sys
 from harness import gpu_model, gpu_targets, machine, report
 from harness.build import Build
 
-FULL_SECONDS, QUICK_SECONDS = 480, 150
+FULL_SECONDS, QUICK_SECONDS = 540, 150
 QUICK = f"{gpu_targets.LORA},{gpu_targets.STEPS}"
 
 
