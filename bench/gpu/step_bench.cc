@@ -33,6 +33,7 @@ absl::Status SetOption(absl::string_view name, absl::string_view value, int* lay
   if (name == "--lora-multiprocessors") {
     return ReadCount(name, value, &options->rig.lora.multiprocessors);
   }
+  if (name == "--lora-cluster") return ReadCount(name, value, &options->rig.lora.cluster_blocks);
   if (name == "--only") {
     options->only = std::string(value);
     return absl::OkStatus();
@@ -54,7 +55,7 @@ absl::Status SetOption(absl::string_view name, absl::string_view value, int* lay
 bool TakesValue(absl::string_view name) {
   for (const absl::string_view known :
        {"--shape", "--layers", "--blocks", "--replays", "--only", "--json", "--read-gb-s",
-        "--tflops", "--lora-multiprocessors"}) {
+        "--tflops", "--lora-multiprocessors", "--lora-cluster"}) {
     if (name == known) return true;
   }
   return false;
@@ -82,7 +83,8 @@ Json Heading(const StepBenchOptions& options) {
           {"graphs", options.rig.graphs},
           {"lora_beside_base", options.rig.lora.beside_base},
           {"lora_early", options.rig.lora.begin_early},
-          {"lora_multiprocessors", options.rig.lora.multiprocessors}};
+          {"lora_multiprocessors", options.rig.lora.multiprocessors},
+          {"lora_cluster", options.rig.lora.cluster_blocks}};
 }
 
 // Nothing is timed.
@@ -124,7 +126,10 @@ absl::Status Keep(const StepBenchOptions& options, const Json& result) {
 
 const char kStepBenchUsage[] =
     "[--shape NAME] [--only TEXT] [--ceilings] [--json FILE] [--blocks N] [--replays N]\n"
-    "       [--no-graphs] [--lora-early] [--lora-before | --lora-multiprocessors N] [--layers N]\n"
+    "       [--no-graphs] [--lora-early] [--lora-before | --lora-multiprocessors N]
+    "
+    "       [--lora-cluster N] [--layers N]
+    "
     "       [--model [--read-gb-s N] [--tflops N]]\n"
     "Whole steps on random weights: each case against the same step without adapters, in turns.\n"
     "  --shape NAME   llama-3-8b (the default), llama-2-7b, qwen2.5-7b, tiny\n"
@@ -136,6 +141,7 @@ const char kStepBenchUsage[] =
     "  --lora-before  LoRA runs before the base's product, not beside it on a stream of its own\n"
     "  --lora-early   LoRA's kernels may begin before those before them are done\n"
     "  --lora-multiprocessors N  that it fills there; the product is planned for the others\n"
+    "  --lora-cluster N  shrink and expand in one launch of clusters of 4 or 8 blocks\n"
     "  --layers N     of the model, in place of its own\n"
     "  --model        runs nothing: bytes, products and floors at rates that are given\n";
 

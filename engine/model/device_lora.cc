@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/checked.h"
+#include "kernels/lora/cluster_kernel.h"
 #include "kernels/lora/expand_kernel.h"
 #include "kernels/lora/list_capacity.h"
 #include "kernels/status_macros.h"
@@ -57,12 +58,14 @@ absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const Mod
   lora.sites_[1] = MakeSite(config, {kernels::kO});
   lora.sites_[2] = MakeSite(config, {kernels::kGate, kernels::kUp});
   lora.sites_[3] = MakeSite(config, {kernels::kDown});
-  CHORUS_RETURN_IF_ERROR(lora.CheckLimits());
   lora.ChooseKernels(pool.dtype, device->info().compute_capability);
+  CHORUS_RETURN_IF_ERROR(lora.ChooseClusters(pool.dtype, sharing.cluster_blocks, device->info()));
+  CHORUS_RETURN_IF_ERROR(lora.CheckLimits());
   lora.lists_.layers = config.layers;
   CHORUS_RETURN_IF_ERROR(lora.Share(device, sharing));
   CHORUS_RETURN_IF_ERROR(lora.Allocate(device));
   CHORUS_RETURN_IF_ERROR(lora.Prepare(device));
+  if (lora.cluster_ != nullptr) CHORUS_RETURN_IF_ERROR(lora.FillWithClusters(device));
   return lora;
 }
 
@@ -78,16 +81,23 @@ absl::Status DeviceLora::CheckLimits() const {
         "runner: expected at most ", kernels::kMaxPlanSegments, " segments of rank ",
         kernels::kMaxLoraRank, ", got ", limits_.max_segments, " of ", limits_.max_rank));
   }
-  for (const LoraSiteShape& site : sites_) {
-    const int32_t turns =
-        kernels::PlaneTurns(site.inputs, kernels::RankBlocks(limits_.max_rank), kManyRowsPlanes);
-    if (turns > kernels::kMaxItemTurns) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "runner: LoRA of rank ", limits_.max_rank, " over ", site.inputs,
-          " inputs: expected at most ", kernels::kMaxItemTurns, " turns, got ", turns));
-    }
-  }
+  for (const LoraSiteShape& site : sites_) CHORUS_RETURN_IF_ERROR(CheckTurns(site));
   return absl::OkStatus();
+}
+
+absl::Status DeviceLora::CheckTurns(const LoraSiteShape& site) const {
+  int32_t width = site.inputs;
+  int32_t turns =
+      kernels::PlaneTurns(site.inputs, kernels::RankBlocks(limits_.max_rank), kManyRowsPlanes);
+  if (cluster_ != nullptr) {
+    for (int m = 0; m < site.num_modules; ++m) width = std::max(width, site.y_width[m]);
+    turns = kernels::MostClusterTurns(width, limits_.max_rank, cluster_->cluster_blocks);
+  }
+  if (turns <= kernels::kMaxItemTurns) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("runner: LoRA of rank ", limits_.max_rank, " over ", width,
+                   cluster_ == nullptr ? " inputs" : " inputs or outputs", ": expected at most ",
+                   kernels::kMaxItemTurns, " turns, got ", turns));
 }
 
 void DeviceLora::ChooseKernels(DType dtype, int32_t compute_capability) {
@@ -99,6 +109,39 @@ void DeviceLora::ChooseKernels(DType dtype, int32_t compute_capability) {
     shrink_ = bf16 ? &kernels::kLoraShrinkLanesBf16 : &kernels::kLoraShrinkLanesF16;
     expand_ = bf16 ? &kernels::kLoraExpandLanesBf16F32 : &kernels::kLoraExpandLanesF16F32;
   }
+}
+
+absl::Status DeviceLora::ChooseClusters(DType dtype, int32_t cluster_blocks,
+                                        const kernels::DeviceInfo& info) {
+  const bool bf16 = dtype == DType::kBf16;
+  switch (cluster_blocks) {
+    case 0:
+      return absl::OkStatus();
+    case 4:
+      cluster_ = bf16 ? &kernels::kLoraCluster4Bf16 : &kernels::kLoraCluster4F16;
+      break;
+    case 8:
+      cluster_ = bf16 ? &kernels::kLoraCluster8Bf16 : &kernels::kLoraCluster8F16;
+      break;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat(
+          "runner: blocks of a LoRA cluster: expected 0, 4 or 8, got ", cluster_blocks));
+  }
+  if (info.compute_capability >= 90) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("runner: LoRA in clusters takes compute capability 9.0, ", info.name, " has ",
+                   info.compute_capability / 10, ".", info.compute_capability % 10));
+}
+
+absl::Status DeviceLora::FillWithClusters(kernels::Device* device) {
+  CHORUS_ASSIGN_OR_RETURN(const int32_t resident,
+                          device->ResidentBlocks(*cluster_, kernels::kLoraClusterShared));
+  const int32_t own = blocks_;
+  blocks_ = std::min(own, resident) / cluster_->cluster_blocks * cluster_->cluster_blocks;
+  if (blocks_ > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("runner: multiprocessors of LoRA: expected room for a cluster of ",
+                   cluster_->cluster_blocks, " blocks, got it for ", own, " blocks"));
 }
 
 absl::Status DeviceLora::Share(kernels::Device* device, const DeviceLoraSharing& sharing) {
@@ -114,7 +157,8 @@ absl::Status DeviceLora::Share(kernels::Device* device, const DeviceLoraSharing&
     own = sharing.multiprocessors;
     multiprocessors_left_ = all - own;
   }
-  blocks_ = own * std::min(shrink_->min_blocks, expand_->min_blocks);
+  blocks_ = own * (cluster_ != nullptr ? cluster_->min_blocks
+                                       : std::min(shrink_->min_blocks, expand_->min_blocks));
   if (sharing.begin_early) begin_ = kernels::LaunchBegin::kEarly;
   if (sharing.beside_base) {
     CHORUS_ASSIGN_OR_RETURN(side_, SideStream::Create(device));
@@ -137,7 +181,9 @@ absl::Status DeviceLora::Allocate(kernels::Device* device) {
   lists_.counts = reinterpret_cast<int32_t*>(lists_memory_.data() + list_bytes);
   const int64_t plane_rows =
       std::max(int64_t{limits_.max_rows} * kManyRowsPlanes, int64_t{kFewRows} * kFewRowsPlanes);
-  CHORUS_ASSIGN_OR_RETURN(planes_memory_, device->Allocate(plane_rows * planes_stride_ * 4));
+  if (cluster_ == nullptr) {
+    CHORUS_ASSIGN_OR_RETURN(planes_memory_, device->Allocate(plane_rows * planes_stride_ * 4));
+  }
   CHORUS_ASSIGN_OR_RETURN(delta_memory_, device->Allocate(int64_t{limits_.max_rows} * width * 4));
   return absl::OkStatus();
 }
@@ -151,10 +197,13 @@ void DeviceLora::SizeLists() {
   few.max_rows = std::min(few.max_rows, kFewRows);
   int32_t list = 0;
   for (const LoraSiteShape& site : sites_) {
-    const int32_t of_shrink =
-        std::max(kernels::MaxShrinkItems(site, MaxPlanes(few.max_rows), few),
-                 kernels::MaxShrinkItems(site, MaxPlanes(many.max_rows), many));
-    const int32_t of_expand = kernels::MaxExpandItems(site, many);
+    int32_t of_shrink = std::max(kernels::MaxShrinkItems(site, MaxPlanes(few.max_rows), few),
+                                 kernels::MaxShrinkItems(site, MaxPlanes(many.max_rows), many));
+    int32_t of_expand = kernels::MaxExpandItems(site, many);
+    if (cluster_ != nullptr) {
+      of_shrink = kernels::MaxClusterSteps(site, cluster_->cluster_blocks, many);
+      of_expand = 0;
+    }
     for (const int32_t capacity : {of_shrink, of_expand}) {
       lists_.item_begin[list + 1] = lists_.item_begin[list] + capacity;
       ++list;
@@ -164,6 +213,7 @@ void DeviceLora::SizeLists() {
 
 absl::Status DeviceLora::Prepare(kernels::Device* device) const {
   CHORUS_RETURN_IF_ERROR(device->Prepare(kernels::kLoraPlan, kernels::kLoraPlanShared));
+  if (cluster_ != nullptr) return device->Prepare(*cluster_, kernels::kLoraClusterShared);
   CHORUS_RETURN_IF_ERROR(device->Prepare(*shrink_, kernels::kLoraShrinkShared));
   return device->Prepare(*expand_, kernels::kLoraExpandShared);
 }
@@ -186,6 +236,7 @@ absl::Status DeviceLora::Plan(const kernels::LoraSegment* segments, const int32_
   params.num_segments = num_segments;
   params.max_segments = limits_.max_segments;
   params.max_planes = MaxPlanes(rows);
+  params.cluster_blocks = cluster_ != nullptr ? cluster_->cluster_blocks : 0;
   std::copy(std::begin(sites_), std::end(sites_), params.sites);
   params.pool_ids = cells_.num_ids;
   params.tiles_per_cell = cells_.tiles_per_cell;
@@ -212,6 +263,7 @@ absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int3
                                       .rows = rows,
                                       .stride = planes_stride_};
   CHORUS_ASSIGN_OR_RETURN(kernels::DeviceStream* const on, Follow(stream));
+  if (cluster_ != nullptr) return RunClusters(site, layer, x, rows, on);
   CHORUS_RETURN_IF_ERROR(
       on->Launch(*shrink_, blocks_, kernels::kLoraShrinkShared,
                  kernels::LoraShrinkParams{.x = x,
@@ -230,6 +282,22 @@ absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int3
   expand.delta = delta_memory_.data();
   expand.delta_stride = Width(shape);
   return on->Launch(*expand_, blocks_, kernels::kLoraExpandShared, expand, begin_);
+}
+
+absl::Status DeviceLora::RunClusters(DeviceSite site, int32_t layer, const void* x, int32_t rows,
+                                     kernels::DeviceStream* on) const {
+  const LoraSiteShape& shape = sites_[static_cast<size_t>(site)];
+  kernels::LoraClusterParams params;
+  params.x = x;
+  params.x_stride = params.inputs = shape.inputs;
+  params.num_rows = rows;
+  params.num_modules = shape.num_modules;
+  std::copy(std::begin(shape.y_column), std::end(shape.y_column), params.y_column);
+  std::copy(std::begin(shape.y_width), std::end(shape.y_width), params.y_width);
+  params.work = Work(site, layer, /*expand=*/false);
+  params.delta = delta_memory_.As<float>();
+  params.delta_stride = Width(shape);
+  return on->Launch(*cluster_, blocks_, kernels::kLoraClusterShared, params, begin_);
 }
 
 kernels::LoraDelta DeviceLora::Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,

@@ -1,6 +1,6 @@
 // DeviceLora: a step's LoRA on a device: the plan of all layers and sites, then at each site a
-// shrink and an expand, which leave a delta for the kernel that reads next. Owns the workspaces.
-// Enqueues only; one thread and one stream at a time.
+// shrink and an expand, or both in one launch, which leave a delta for the kernel that reads next.
+// Owns the workspaces. Enqueues only; one thread and one stream at a time.
 //
 //   the step's stream   … x ─┬─ what Run is followed by, the base's product ─┬─ who reads both …
 //   beside it, or there      └─ shrink ─ expand ─────────────────────── Join ┘
@@ -29,13 +29,16 @@ struct DeviceLoraLimits {
   int64_t max_rank_sum = 0;  // over segments, of their adapters' largest ranks
 };
 
-// How LoRA shares a device with the base.
+// How LoRA runs on a device, and shares it with the base.
 struct DeviceLoraSharing {
   bool beside_base = true;  // on a stream of its own; else before it
   // Beside the base: those that its blocks fill, so that the base's product is planned for the
   // others; 0: all, and so is the product.
   int32_t multiprocessors = 0;
   bool begin_early = false;  // its kernels may (LaunchBegin); off until it is measured there
+  // 4 or 8: shrink and expand of a site in one launch of clusters of so many thread blocks, which
+  // takes compute capability 9.0; 0: one after the other.
+  int32_t cluster_blocks = 0;
 };
 
 class DeviceLora {
@@ -73,9 +76,14 @@ class DeviceLora {
 
  private:
   absl::Status CheckLimits() const;
+  absl::Status CheckTurns(const kernels::LoraSiteShape& site) const;
   // Those of the device that its blocks fill.
   absl::Status Share(kernels::Device* device, const DeviceLoraSharing& sharing);
   void ChooseKernels(kernels::DType dtype, int32_t compute_capability);
+  absl::Status ChooseClusters(kernels::DType dtype, int32_t cluster_blocks,
+                              const kernels::DeviceInfo& info);
+  // Whole clusters, of at most blocks_. REQUIRES: Prepare.
+  absl::Status FillWithClusters(kernels::Device* device);
   absl::Status Allocate(kernels::Device* device);
   absl::Status Prepare(kernels::Device* device) const;
   // Partial sums of xA: many where rows are few, so that the machine is filled.
@@ -84,6 +92,8 @@ class DeviceLora {
   // Where work is enqueued that follows what `stream` holds.
   absl::StatusOr<kernels::DeviceStream*> Follow(kernels::DeviceStream* stream) const;
   kernels::LoraWork Work(DeviceSite site, int32_t layer, bool expand) const;
+  absl::Status RunClusters(DeviceSite site, int32_t layer, const void* x, int32_t rows,
+                           kernels::DeviceStream* on) const;
 
   DeviceLoraLimits limits_;
   kernels::LoraDeviceTable table_;
@@ -91,11 +101,12 @@ class DeviceLora {
   kernels::LoraSiteShape sites_[kernels::kNumLoraSites];
   kernels::LoraLists lists_;
   int32_t planes_stride_ = 0;
-  int32_t blocks_ = 0;  // of a shrink, and of an expand
+  int32_t blocks_ = 0;  // of a launch
   int32_t multiprocessors_left_ = 0;
   kernels::LaunchBegin begin_ = kernels::LaunchBegin::kInOrder;
   const kernels::Kernel* shrink_ = nullptr;
   const kernels::Kernel* expand_ = nullptr;
+  const kernels::Kernel* cluster_ = nullptr;  // if set, in place of both
   kernels::DeviceBuffer lists_memory_, planes_memory_, delta_memory_;
   std::unique_ptr<SideStream> side_;  // null: on the step's stream
 };

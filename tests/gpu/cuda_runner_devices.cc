@@ -15,6 +15,12 @@ absl::StatusOr<DeviceSetup> OnGpu() {
   return DeviceSetup{.device = std::move(device), .ops = std::move(ops)};
 }
 
+absl::StatusOr<DeviceSetup> OnGpuWithClusters() {
+  CHORUS_ASSIGN_OR_RETURN(DeviceSetup setup, OnGpu());
+  if (setup.device->info().compute_capability >= 90) return setup;
+  return absl::NotFoundError("the GPU has no clusters of thread blocks");
+}
+
 }  // namespace
 
 std::vector<RunnerDevice> RunnerDevices() {
@@ -26,6 +32,16 @@ std::vector<RunnerDevice> RunnerDevices() {
            .architecture = std::string(architecture) + "ForCausalLM",
            .dtype = dtype,
            .open = OnGpu});
+    }
+  }
+  for (const int32_t blocks : {4, 8}) {
+    for (const kernels::DType dtype : {kernels::DType::kBf16, kernels::DType::kF16}) {
+      devices.push_back({.name = "Cuda_clusters_of_" + std::to_string(blocks) + "_" +
+                                 std::string(kernels::Name(dtype)),
+                         .architecture = "LlamaForCausalLM",
+                         .dtype = dtype,
+                         .open = OnGpuWithClusters,
+                         .lora = {.cluster_blocks = blocks}});
     }
   }
   return devices;

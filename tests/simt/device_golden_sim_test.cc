@@ -18,11 +18,13 @@ struct Param {
   const char* model;
   DType dtype;
   SimOptions sim;
+  int32_t cluster_blocks = 0;
 };
 
 std::string NameOf(const Param& param) {
   return absl::StrCat(param.model, "_", std::string(kernels::Name(param.dtype)), "_",
-                      param.sim.info.compute_capability);
+                      param.sim.info.compute_capability,
+                      param.cluster_blocks == 0 ? "" : absl::StrCat("_in_", param.cluster_blocks));
 }
 
 // bf16: 0.065 was measured, as on the CPU. f16 has three bits more: an eighth; 0.008 was measured,
@@ -47,14 +49,15 @@ SimOptions Older(SimOrder order) {
 class DeviceGoldenTest : public testing::TestWithParam<Param> {};
 
 TEST_P(DeviceGoldenTest, AllTogetherAsTransformers) {
-  const auto& [name, dtype, sim] = GetParam();
+  const auto& [name, dtype, sim, cluster_blocks] = GetParam();
   const Golden golden(name);
   const TempDir dir;
   golden.WriteModel(dir.path());
-  GoldenCheck check(golden,
-                    DeviceBackend::Open(dir.path(), {.dtype = dtype, .num_pages = 256},
-                                        OnSimulator(sim), {.max_graph_rows = 16}),
-                    ToleranceOf(dtype));
+  GoldenCheck check(
+      golden,
+      DeviceBackend::Open(dir.path(), {.dtype = dtype, .num_pages = 256}, OnSimulator(sim),
+                          {.max_graph_rows = 16, .lora = {.cluster_blocks = cluster_blocks}}),
+      ToleranceOf(dtype));
   ASSERT_TRUE(check.ok());
   check.ExpectAllTogether();
 }
@@ -64,6 +67,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Param{"llama", DType::kBf16, In(SimOrder::kLazy)},
                     Param{"llama", DType::kBf16, Older(SimOrder::kRandom)},
                     Param{"llama", DType::kF16, In(SimOrder::kEager)},
+                    Param{"llama", DType::kBf16, In(SimOrder::kRandom), 8},
                     Param{"llama_minimal", DType::kBf16, In(SimOrder::kRandom)},
                     Param{"llama_minimal", DType::kF16, In(SimOrder::kTimed, true)},
                     Param{"llama_tied", DType::kBf16, In(SimOrder::kTimed)},
@@ -75,7 +79,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Param{"qwen2", DType::kBf16, In(SimOrder::kLazy, true)},
                     Param{"qwen2_yarn", DType::kBf16, In(SimOrder::kRandom, true)},
                     Param{"qwen3", DType::kBf16, In(SimOrder::kTimed, true)},
-                    Param{"qwen3", DType::kF16, Older(SimOrder::kLazy)}),
+                    Param{"qwen3", DType::kF16, Older(SimOrder::kLazy)},
+                    Param{"qwen3", DType::kF16, In(SimOrder::kLazy, true), 4}),
     [](const auto& info) { return NameOf(info.param); });
 
 }  // namespace

@@ -92,75 +92,60 @@ absl::StatusOr<std::vector<ModelHost::Logits>> RunSteps(ModelHost& host) {
   return logits;
 }
 
-TEST(DeviceLoraTest, BesideTheBaseOrBeforeItTheBitsAreTheSame) {
+// How LoRA runs: one kernel after the other, or both in clusters of so many blocks.
+class DeviceLoraVariantTest : public testing::TestWithParam<int32_t> {};
+INSTANTIATE_TEST_SUITE_P(Sim, DeviceLoraVariantTest, testing::Values(0, 4, 8),
+                         testing::PrintToStringParamName());
+
+TEST_P(DeviceLoraVariantTest, BesideTheBaseOrBeforeItTheBitsAreTheSame) {
   DeviceSubject subject("llama");
+  kernels::SimOptions sim{.order = SimOrder::kRandom, .seed = 3};
+  sim.info.multiprocessors = 5;  // room for a cluster of 8 and for the base
   std::vector<ModelHost::Logits> expected;
   const engine::DeviceLoraSharing ways[] = {{.beside_base = false},
                                             {.beside_base = true},
                                             {.beside_base = true, .multiprocessors = 1},
                                             {.beside_base = false, .begin_early = true},
                                             {.beside_base = true, .begin_early = true}};
-  for (const engine::DeviceLoraSharing& way : ways) {
+  for (engine::DeviceLoraSharing way : ways) {
+    way.cluster_blocks = GetParam();
+    if (way.multiprocessors > 0) way.multiprocessors = std::max(1, GetParam() / 2);
     for (const int32_t graph_rows : {0, 1}) {
-      const auto host = subject.OnSim({.order = SimOrder::kRandom, .seed = 3}, DType::kBf16,
-                                      kAdapters, {.max_graph_rows = graph_rows, .lora = way});
+      const auto host =
+          subject.OnSim(sim, DType::kBf16, kAdapters, {.max_graph_rows = graph_rows, .lora = way});
       const auto logits = RunSteps(*host);
       ASSERT_TRUE(logits.ok()) << logits.status();
       if (expected.empty()) expected = *logits;
       for (size_t i = 0; i < expected.size(); ++i) {
         EXPECT_EQ(DifferentBits((*logits)[i], expected[i]), 0u)
-            << "way " << &way - ways << ", request " << i;
+            << way.beside_base << " " << way.multiprocessors << " " << way.begin_early << " "
+            << graph_rows << ", request " << i;
       }
     }
   }
 }
 
-// The multiprocessors for which each product was planned.
-class WatchedOps : public SimLibraryOps {
- public:
-  WatchedOps(kernels::SimDevice* device, std::vector<int32_t>* multiprocessors)
-      : SimLibraryOps(device), multiprocessors_(*multiprocessors) {}
-  absl::Status Linear(int32_t number, const kernels::DeviceLinearArgs& args,
-                      kernels::DeviceStream* stream) override {
-    multiprocessors_.push_back(shape(number).multiprocessors);
-    return SimLibraryOps::Linear(number, args, stream);
-  }
-
- private:
-  std::vector<int32_t>& multiprocessors_;
-};
-
-TEST(DeviceLoraTest, ProductsArePlannedForWhatLoraLeaves) {
+TEST(DeviceLoraTest, ClustersThatTheDeviceCannotHaveAreRefused) {
   DeviceSubject subject("llama");
-  std::vector<int32_t> seen;
-  const MakeDevice make = [&]() -> absl::StatusOr<DeviceSetup> {
-    auto device = std::make_unique<kernels::SimDevice>(kernels::SimOptions{});
-    kernels::SimDevice* const sim = device.get();
-    return DeviceSetup{.device = std::move(device),
-                       .ops = std::make_unique<WatchedOps>(sim, &seen),
-                       .finish = [sim] { return sim->Finish(); }};
+  const auto refused = [&](const kernels::SimOptions& sim, const engine::DeviceLoraSharing& lora) {
+    const auto host = subject.TryOnSim(sim, DType::kBf16, 1, {.max_graph_rows = 0, .lora = lora});
+    EXPECT_EQ(host.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(host.status().message());
   };
-  const auto host =
-      subject.On(make, DType::kBf16, 1, {.max_graph_rows = 0, .lora = {.multiprocessors = 1}});
-  ASSERT_TRUE(host.ok()) << host.status();
-  for (const int32_t slot : {-1, 0}) {
-    seen.clear();
-    HostSequence sequence;
-    sequence.slot = slot;
-    const StepPart part[] = {{&sequence, {4, 5}}};
-    ASSERT_TRUE((*host)->Step(part).ok());
-    std::vector<int32_t> expected(3 * 4, slot < 0 ? 0 : 4 - 1);  // of three layers
-    expected.push_back(0);                                       // the lm_head
-    EXPECT_EQ(seen, expected) << "slot " << slot;
-  }
-  for (const engine::DeviceLoraSharing& wrong :
-       {engine::DeviceLoraSharing{.multiprocessors = 4},
-        engine::DeviceLoraSharing{.multiprocessors = -1},
-        engine::DeviceLoraSharing{.beside_base = false, .multiprocessors = 1}}) {
-    EXPECT_EQ(
-        subject.On(make, DType::kBf16, 0, {.max_graph_rows = 0, .lora = wrong}).status().code(),
-        absl::StatusCode::kInvalidArgument);
-  }
+  EXPECT_EQ(refused({.seed = 9}, {.cluster_blocks = 2}),
+            "runner: blocks of a LoRA cluster: expected 0, 4 or 8, got 2");
+  kernels::SimOptions older{.seed = 9};
+  older.info.compute_capability = 80;
+  EXPECT_EQ(refused(older, {.cluster_blocks = 8}),
+            "runner: LoRA in clusters takes compute capability 9.0, simulator has 8.0");
+  EXPECT_EQ(refused({.seed = 9}, {.multiprocessors = 3, .cluster_blocks = 8}),
+            "runner: multiprocessors of LoRA: expected room for a cluster of 8 blocks, got it for "
+            "6 blocks");
+  kernels::SimOptions small{.seed = 9};
+  small.info.multiprocessors = 1;
+  const auto host = subject.TryOnSim(small, DType::kBf16, 1,
+                                     {.max_graph_rows = 0, .lora = {.cluster_blocks = 4}});
+  EXPECT_EQ(host.status().code(), absl::StatusCode::kFailedPrecondition) << host.status();
 }
 
 // Three layers' waits in a step with LoRA: that of the plan, and of each linear the fork and the

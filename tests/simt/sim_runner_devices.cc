@@ -14,7 +14,12 @@ std::vector<RunnerDevice> RunnerDevices() {
           {.name = "Sim_random",
            .architecture = "LlamaForCausalLM",
            .dtype = DType::kBf16,
-           .open = OnSimulator({.order = SimOrder::kRandom, .seed = 3})}};
+           .open = OnSimulator({.order = SimOrder::kRandom, .seed = 3})},
+          {.name = "Sim_clusters_of_8",
+           .architecture = "LlamaForCausalLM",
+           .dtype = DType::kBf16,
+           .open = OnSimulator({.order = SimOrder::kRandom, .seed = 5}),
+           .lora = {.cluster_blocks = 8}}};
 }
 
 }  // namespace chorus::test

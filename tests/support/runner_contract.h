@@ -17,6 +17,7 @@ struct RunnerDevice {
   std::string architecture;
   kernels::DType dtype = kernels::DType::kBf16;
   MakeDevice open;  // NotFound: there is none, the test is skipped
+  engine::DeviceLoraSharing lora;
 };
 inline void PrintTo(const RunnerDevice& device, std::ostream* out) { *out << device.name; }
 

@@ -35,7 +35,8 @@ class RunnerContractTest : public testing::TestWithParam<RunnerDevice> {
   // With its adapters. Null: the test is skipped or has failed.
   std::unique_ptr<ModelHost> Open(int32_t max_graph_rows) {
     auto host = DeviceBackend::Open(dir_.path(), {.dtype = GetParam().dtype, .num_pages = 1024},
-                                    GetParam().open, {.max_graph_rows = max_graph_rows});
+                                    GetParam().open,
+                                    {.max_graph_rows = max_graph_rows, .lora = GetParam().lora});
     if (host.status().code() == absl::StatusCode::kNotFound) {
       [&] { GTEST_SKIP() << host.status().message(); }();
       return nullptr;
