@@ -126,10 +126,8 @@ absl::Status Keep(const StepBenchOptions& options, const Json& result) {
 
 const char kStepBenchUsage[] =
     "[--shape NAME] [--only TEXT] [--ceilings] [--json FILE] [--blocks N] [--replays N]\n"
-    "       [--no-graphs] [--lora-early] [--lora-before | --lora-multiprocessors N]
-    "
-    "       [--lora-cluster N] [--layers N]
-    "
+    "       [--no-graphs] [--lora-early] [--lora-before | --lora-multiprocessors N]\n"
+    "       [--lora-cluster N] [--layers N]\n"
     "       [--model [--read-gb-s N] [--tflops N]]\n"
     "Whole steps on random weights: each case against the same step without adapters, in turns.\n"
     "  --shape NAME   llama-3-8b (the default), llama-2-7b, qwen2.5-7b, tiny\n"
