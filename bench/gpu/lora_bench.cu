@@ -17,13 +17,14 @@ using kernels::kNumLoraSites;
 
 constexpr char kUsage[] =
     "usage: chorus_lora_bench [--check | --ceilings | --profile CASE] [--json FILE] [--ids N]\n"
-    "                         [--early]\n"
+    "                         [--early] [--cluster N]\n"
     "Checks the LoRA kernels, then prints a table of their times.\n"
-    "  --check         only checks\n"
+    "  --check         only checks; without --cluster every way in which this GPU can run them\n"
     "  --ceilings      only measures how fast memory is read and copied\n"
     "  --json FILE     writes the table there too, anew after each case\n"
     "  --ids N         pages of 2 MiB in the pool (8192)\n"
     "  --early         a kernel may begin before the one before it is done\n"
+    "  --cluster N     a site in one launch, in clusters of 4 or 8 thread blocks (9.0 and newer)\n"
     "  --profile CASE  launches one layer of each site, for a profiler\n";
 
 constexpr const char* kSiteNames[kNumLoraSites] = {"qkv", "o", "gate_up", "down"};
@@ -32,6 +33,7 @@ struct Options {
   bool check_only = false;
   bool ceilings_only = false;
   bool early = false;
+  int cluster = 0;
   const char* json = nullptr;
   const char* profile = nullptr;
   int64_t ids = 8192;
@@ -54,6 +56,9 @@ Options Parse(int argc, char** argv) {
       options.profile = argv[++i];
     } else if (std::strcmp(argv[i], "--ids") == 0 && has_value) {
       options.ids = std::atoll(argv[++i]);
+    } else if (std::strcmp(argv[i], "--cluster") == 0 && has_value &&
+               (std::strcmp(argv[i + 1], "4") == 0 || std::strcmp(argv[i + 1], "8") == 0)) {
+      options.cluster = std::atoi(argv[++i]);
     } else {
       std::fprintf(stderr, "%s", kUsage);
       std::exit(2);
@@ -98,12 +103,14 @@ std::vector<LoraCase> CheckCases() {
           {"attention only", {4, 4, 4, 4}, {8, 16, 40, 72}, true}};
 }
 
-bool CheckAll(LoraRig& rig) {
+// In clusters of `cluster` blocks, or 0.
+bool CheckAll(LoraRig& rig, int cluster) {
   bool right = true;
+  rig.SetCluster(cluster);
   for (const LoraCase& c : CheckCases()) {
     rig.Load(c);
     const double worst = std::max(rig.Check(0), rig.Check(kLayers - 1));
-    std::printf("check %-16s worst error / bound %.3f %s\n", c.name.c_str(), worst,
+    std::printf("check %d %-16s worst error / bound %.3f %s\n", cluster, c.name.c_str(), worst,
                 worst <= 1.0 ? "ok" : "WRONG");
     right = right && worst <= 1.0;
   }
@@ -116,10 +123,7 @@ void Profile(LoraRig& rig, const char* name) {
     if (c.name != name) continue;
     rig.Load(c);
     rig.Plan();
-    for (int s = 0; s < kNumLoraSites; ++s) {
-      rig.Shrink(s, s);
-      rig.Expand(s, s);
-    }
+    for (int s = 0; s < kNumLoraSites; ++s) rig.Run(s, s);
     CheckCuda(cudaDeviceSynchronize());
   }
 }
@@ -128,7 +132,8 @@ void Profile(LoraRig& rig, const char* name) {
 struct Times {
   double all = 0.0;  // as a step has them, its plan first
   double sites[kNumLoraSites] = {};
-  double shrink = 0.0, expand = 0.0, plan = 0.0;
+  double shrink = 0.0, expand = 0.0;  // 0 in clusters
+  double plan = 0.0;
 };
 
 Times Measure(LoraRig& rig, int sites) {
@@ -136,20 +141,16 @@ Times Measure(LoraRig& rig, int sites) {
   times.all = rig.TimeGraph([&] {
     rig.Plan();
     for (int l = 0; l < kLayers; ++l) {
-      for (int s = 0; s < sites; ++s) {
-        rig.Shrink(l, s);
-        rig.Expand(l, s);
-      }
+      for (int s = 0; s < sites; ++s) rig.Run(l, s);
     }
   });
   for (int s = 0; s < sites; ++s) {
     times.sites[s] = rig.TimeGraph([&] {
-      for (int l = 0; l < kLayers; ++l) {
-        rig.Shrink(l, s);
-        rig.Expand(l, s);
-      }
+      for (int l = 0; l < kLayers; ++l) rig.Run(l, s);
     });
   }
+  times.plan = rig.TimeGraph([&] { rig.Plan(); });
+  if (rig.cluster() > 0) return times;
   times.shrink = rig.TimeGraph([&] {
     for (int l = 0; l < kLayers; ++l) {
       for (int s = 0; s < sites; ++s) rig.Shrink(l, s);
@@ -160,7 +161,6 @@ Times Measure(LoraRig& rig, int sites) {
       for (int s = 0; s < sites; ++s) rig.Expand(l, s);
     }
   });
-  times.plan = rig.TimeGraph([&] { rig.Plan(); });
   return times;
 }
 
@@ -210,8 +210,9 @@ std::string Report(const LoraRig& rig, const LoraCase& c, const Times& times, do
   std::printf("%-28s %9.1f %9.0f %6.1f%%  ", c.name.c_str(), times.all * 1e6,
               bytes / times.all * 1e-9, bytes / times.all / read * 100);
   std::string json =
-      Format("{\"case\": \"%s\", \"us\": %.2f, \"bytes\": %lld, \"share\": %.4f", c.name.c_str(),
-             times.all * 1e6, static_cast<long long>(bytes), bytes / times.all / read);
+      Format("{\"case\": \"%s\", \"cluster\": %d, \"us\": %.2f, \"bytes\": %lld, \"share\": %.4f",
+             c.name.c_str(), rig.cluster(), times.all * 1e6, static_cast<long long>(bytes),
+             bytes / times.all / read);
   json += ", \"sites\": [";
   for (int s = 0; s < c.num_sites(); ++s) {
     const int64_t site_bytes = rig.site_bytes(s) * kLayers;
@@ -251,6 +252,13 @@ int Main(int argc, char** argv) {
   }
   LoraRig rig(options.ids);
   rig.set_early(options.early);
+  const bool has_clusters = rig.properties().major >= 9;
+  if (options.cluster > 0 && !has_clusters) {
+    std::printf("clusters take compute capability 9.0, %s has %d.%d\n", rig.properties().name,
+                rig.properties().major, rig.properties().minor);
+    return 1;
+  }
+  rig.SetCluster(options.cluster);
   if (options.profile != nullptr) {
     Profile(rig, options.profile);
     return 0;
@@ -259,7 +267,10 @@ int Main(int argc, char** argv) {
     WriteJson(options.json, rig, MeasureCeilings(rig), {});
     return 0;
   }
-  const bool right = CheckAll(rig);
+  bool right = CheckAll(rig, options.cluster);
+  if (options.check_only && options.cluster == 0 && has_clusters) {
+    for (const int cluster : {4, 8}) right = CheckAll(rig, cluster) && right;
+  }
   if (right && !options.check_only) MeasureAll(rig, options.json);
   return right ? 0 : 1;
 }

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "bench/gpu/lora_rig.h"
+#include "kernels/lora/cluster_kernel.h"
 
 namespace chorus::bench {
 
@@ -74,6 +75,7 @@ T* Upload(const std::vector<T>& values) {
 
 int SharedOf(const Kernel& kernel) {
   if (&kernel == &kLoraPlan) return kLoraPlanShared;
+  if (kernel.cluster_blocks > 1) return kLoraClusterShared;
   return &kernel == &kLoraShrinkBf16 ? kLoraShrinkShared : kLoraExpandShared;
 }
 
@@ -198,6 +200,7 @@ void LoraRig::PlaceAdapters(const LoraCase& c) {
 
 // Items of the site that has most.
 int32_t LoraRig::ListCapacity(const LoraCase& c) const {
+  if (plan_.cluster_blocks > 0) return ClusterCapacity(c);
   int32_t capacity = 0;
   for (size_t a = 0; a < c.segments.size(); ++a) {
     int32_t most = 0;
@@ -227,7 +230,7 @@ void LoraRig::Load(const LoraCase& c) {
   planes_.max_planes = rows_ > 256 ? 2 : kMaxPlanes;
   const int rank = *std::max_element(c.ranks.begin(), c.ranks.end());
   planes_.stride = 3 * static_cast<int>(RoundUp(rank, kTileRanks));
-  plan_ = {};
+  plan_ = {.cluster_blocks = plan_.cluster_blocks};
   plan_.table = {Upload(entries_), Upload(ids_), Upload(num_ids_), n, kLayers, ids_stride_};
   plan_.segments = Upload(segments_);
   plan_.num_segments = Upload(std::vector<int32_t>{n});
@@ -270,6 +273,12 @@ int LoraRig::resident_blocks() const {
   return properties_.multiProcessorCount * kBlocksPerMultiprocessor;
 }
 
+void LoraRig::Run(int layer, int site) {
+  if (plan_.cluster_blocks > 0) return RunClusters(layer, site);
+  Shrink(layer, site);
+  Expand(layer, site);
+}
+
 void LoraRig::Shrink(int layer, int site) {
   LoraShrinkParams params;
   params.x = x_[site];
@@ -295,16 +304,19 @@ void LoraRig::Expand(int layer, int site) {
 }
 
 void LoraRig::Launch(const Kernel& kernel, int blocks, const void* params, bool may_be_early) {
-  cudaLaunchAttribute attribute = {};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute attributes[2] = {};
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(blocks);
   config.blockDim = dim3(kernel.threads);
   config.dynamicSmemBytes = SharedOf(kernel);
   config.stream = stream_;
-  config.attrs = &attribute;
-  config.numAttrs = may_be_early && early_ && !first_ ? 1 : 0;
+  config.attrs = attributes;
+  if (kernel.cluster_blocks > 1) attributes[config.numAttrs++] = ClusterAttribute(kernel);
+  if (may_be_early && early_ && !first_) {
+    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+  }
   first_ = false;
   void* arguments[] = {const_cast<void*>(params)};
   CheckCuda(cudaLaunchKernelExC(&config, kernel.cuda_entry, arguments));

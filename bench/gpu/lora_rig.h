@@ -45,14 +45,21 @@ class LoraRig {
   double ReadBandwidth();
   double CopyBandwidth();
 
+  // From the next Load on: sites run in clusters of 4 or 8 blocks, which takes compute capability
+  // 9.0; 0: as a shrink and an expand.
+  void SetCluster(int blocks);
+  int cluster() const { return plan_.cluster_blocks; }
+
   // Makes the case's tables, in place of those of the case before. The rest is about that case.
   void Load(const LoraCase& c);
   // Of its adapters, at one layer of a site.
   int64_t site_bytes(int site) const { return site_bytes_[site]; }
 
-  // Whether a shrink or an expand may begin before the kernel before it is done.
+  // Whether a kernel but the plan may begin before the kernel before it is done.
   void set_early(bool early) { early_ = early; }
   void Plan();
+  // A site: in clusters, or as a shrink and an expand.
+  void Run(int layer, int site);
   void Shrink(int layer, int site);
   void Expand(int layer, int site);
 
@@ -68,6 +75,9 @@ class LoraRig {
   int32_t PlaceAdapter(const LoraCase& c, int adapter);
   void PlaceAdapters(const LoraCase& c);
   int32_t ListCapacity(const LoraCase& c) const;
+  int32_t ClusterCapacity(const LoraCase& c) const;
+  void RunClusters(int layer, int site);
+  static cudaLaunchAttribute ClusterAttribute(const kernels::Kernel& kernel);
   void FreeTables();
 
   kernels::LoraWork Work(int layer, int site, bool expand) const;
@@ -85,6 +95,8 @@ class LoraRig {
   float* delta_[kernels::kNumLoraSites] = {};
   kernels::LoraPlanes planes_;
   kernels::LoraPlanParams plan_;
+  const kernels::Kernel* cluster_ = nullptr;
+  int resident_clusters_ = 0;
   bool early_ = false;
   bool first_ = true;  // of a graph, or after the plan: waits for what is before it
   int rows_ = 0;

@@ -67,8 +67,7 @@ double LoraRig::Check(int layer) {
     const int width = SiteWidth(s);
     CheckCuda(cudaMemsetAsync(delta_[s], 0xff, int64_t{rows_} * width * 4, stream_));
     CheckCuda(cudaMemsetAsync(planes_.data, 0xff, planes_.count() * 4, stream_));
-    Shrink(layer, s);
-    Expand(layer, s);
+    Run(layer, s);
     std::vector<float> delta(static_cast<size_t>(rows_) * width);
     CheckCuda(cudaStreamSynchronize(stream_));
     CheckCuda(cudaMemcpy(delta.data(), delta_[s], delta.size() * 4, cudaMemcpyDeviceToHost));

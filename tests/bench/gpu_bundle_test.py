@@ -208,7 +208,8 @@ echo "{\\"read_gb_s\\": 3000, \\"shape\\": \\"$shape\\", \\"cases\\": [1]}" >"$j
         self.assertEqual(report["not_measured"], ["lora-early", "steps-llama-3-8b", "torch",
                                                   "steps-llama-2-7b", "steps-qwen2.5-7b",
                                                   "steps-lora-early", "steps-lora-before",
-                                                  "steps-lora-32"])
+                                                  "steps-lora-32", "lora-cluster-4",
+                                                  "lora-cluster-8", "steps-lora-cluster"])
         self.assertEqual(done.returncode, 1)
         self.assertIn("not measured: lora-early, steps-llama-3-8b", done.stdout)
 
