@@ -255,6 +255,7 @@ CHORUS_DEVICE void LoraClusterBody(Arch& arch, const LoraClusterParams& params) 
       ShrinkSums sums;
       ClearSums(sums);
       CHORUS_NO_UNROLL for (int32_t turn = 0; turn < item.turns; ++turn) {
+        // Two blocks of x at a time: for four there are no registers beside what runs ahead.
         AddTurn<2, T>(arch, params, item, part, InputBlocksOf(item, part, turn), feed, sums);
         ahead.Ask();
       }
@@ -263,9 +264,9 @@ CHORUS_DEVICE void LoraClusterBody(Arch& arch, const LoraClusterParams& params) 
       arch.Sync();
       AddWarps(arch, item, buffer);
     }
+    arch.ClusterSync();  // waits for what this thread loads, too, so the next steps come behind it
     unit += clusters;
     if (unit < units) step_word = FetchStepWord<kBlocks>(arch, params, unit);
-    arch.ClusterSync();
     FillFragments<T, kBlocks>(arch, params, buffer);
     if (unit < units) StoreStepWord(arch, params, 1 - buffer, step_word);
     arch.Sync();
