@@ -33,11 +33,16 @@ DeviceDecoder::DeviceDecoder(const DeviceModel& model)
     : model_(model),
       config_(*model.config),
       weights_(*model.weights),
-      kernels_(model.weights->dtype() == DType::kBf16
-                   ? Kernels{&kernels::kEmbeddingBf16, &kernels::kAddNormF32Bf16,
-                             &kernels::kRopeAppendKvF32Bf16, &kernels::kSiluMulF32Bf16}
-                   : Kernels{&kernels::kEmbeddingF16, &kernels::kAddNormF32F16,
-                             &kernels::kRopeAppendKvF32F16, &kernels::kSiluMulF32F16}) {}
+      kernels_(
+          model.weights->dtype() == DType::kBf16
+              ? Kernels{&kernels::kEmbeddingBf16,
+                        {&kernels::kAddNormF32Bf16, &kernels::kAddNormF32Bf16Delta16},
+                        {&kernels::kRopeAppendKvF32Bf16, &kernels::kRopeAppendKvF32Bf16Delta16},
+                        {&kernels::kSiluMulF32Bf16, &kernels::kSiluMulF32Bf16Delta16}}
+              : Kernels{&kernels::kEmbeddingF16,
+                        {&kernels::kAddNormF32F16, &kernels::kAddNormF32F16Delta16},
+                        {&kernels::kRopeAppendKvF32F16, &kernels::kRopeAppendKvF32F16Delta16},
+                        {&kernels::kSiluMulF32F16, &kernels::kSiluMulF32F16Delta16}}) {}
 
 absl::StatusOr<std::unique_ptr<DeviceDecoder>> DeviceDecoder::Create(const DeviceModel& model,
                                                                      DeviceStream* stream) {
@@ -124,10 +129,14 @@ absl::Status DeviceDecoder::UploadFrequencies(DeviceStream* stream) {
 absl::Status DeviceDecoder::Prepare() const {
   CHORUS_RETURN_IF_ERROR(model_.ops->CheckHeadDim(config_.head_dim));
   for (const kernels::Kernel* kernel :
-       {kernels_.embedding, kernels_.rope_append_kv, kernels_.silu_mul, &kernels::kRopeTable}) {
+       {kernels_.embedding, kernels_.rope_append_kv[0], kernels_.rope_append_kv[1],
+        kernels_.silu_mul[0], kernels_.silu_mul[1], &kernels::kRopeTable}) {
     CHORUS_RETURN_IF_ERROR(model_.device->Prepare(*kernel, 0));
   }
-  return model_.device->Prepare(*kernels_.add_norm, kernels::kAddNormSharedBytes);
+  for (const kernels::Kernel* kernel : kernels_.add_norm) {
+    CHORUS_RETURN_IF_ERROR(model_.device->Prepare(*kernel, kernels::kAddNormSharedBytes));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status DeviceDecoder::Run(const DeviceStep& step, DeviceStream* stream) {
@@ -192,11 +201,11 @@ absl::Status DeviceDecoder::AppendKv(const DeviceStep& step, int32_t layer, Devi
     norm.delta = Delta(step, DeviceSite::kDown, layer - 1);
     norm.module = kernels::kDown;
   }
-  CHORUS_RETURN_IF_ERROR(
-      stream->Launch(*kernels_.add_norm, rows, kernels::kAddNormSharedBytes, norm));
+  CHORUS_RETURN_IF_ERROR(stream->Launch(*kernels_.add_norm[DeltaType(step)], rows,
+                                        kernels::kAddNormSharedBytes, norm));
   CHORUS_RETURN_IF_ERROR(Linear(step, WeightRole::kQkv, DeviceSite::kQkv, layer, stream));
   return stream->Launch(
-      *kernels_.rope_append_kv, rows, 0,
+      *kernels_.rope_append_kv[DeltaType(step)], rows, 0,
       kernels::RopeAppendKvParams{.qkv = wide_,
                                   .bias = weights_.Vector(WeightRole::kQkvBias, layer),
                                   .delta = Delta(step, DeviceSite::kQkv, layer),
@@ -248,7 +257,7 @@ absl::Status DeviceDecoder::ProjectOut(const DeviceStep& step, int32_t layer,
   const int32_t rows = step.shape.rows;
   CHORUS_RETURN_IF_ERROR(Linear(step, WeightRole::kO, DeviceSite::kO, layer, stream));
   return stream->Launch(
-      *kernels_.add_norm, rows, kernels::kAddNormSharedBytes,
+      *kernels_.add_norm[DeltaType(step)], rows, kernels::kAddNormSharedBytes,
       kernels::AddNormParams{.linear = wide_,
                              .bias = weights_.Vector(WeightRole::kOBias, layer),
                              .delta = Delta(step, DeviceSite::kO, layer),
@@ -266,7 +275,8 @@ absl::Status DeviceDecoder::Mlp(const DeviceStep& step, int32_t layer, DeviceStr
   const int32_t rows = step.shape.rows;
   CHORUS_RETURN_IF_ERROR(Linear(step, WeightRole::kGateUp, DeviceSite::kGateUp, layer, stream));
   CHORUS_RETURN_IF_ERROR(
-      stream->Launch(*kernels_.silu_mul, rows * kernels::SiluMulRowBlocks(config_.intermediate), 0,
+      stream->Launch(*kernels_.silu_mul[DeltaType(step)],
+                     rows * kernels::SiluMulRowBlocks(config_.intermediate), 0,
                      kernels::SiluMulParams{.gate_up = wide_,
                                             .bias = weights_.Vector(WeightRole::kGateUpBias, layer),
                                             .delta = Delta(step, DeviceSite::kGateUp, layer),
@@ -298,7 +308,7 @@ absl::Status DeviceDecoder::Logits(const DeviceStep& step, int32_t first, int32_
   const int32_t outputs = kernels::DecodeRowBucket(count);
   const int32_t last = config_.layers - 1;
   CHORUS_RETURN_IF_ERROR(stream->Launch(
-      *kernels_.add_norm, outputs, kernels::kAddNormSharedBytes,
+      *kernels_.add_norm[DeltaType(step)], outputs, kernels::kAddNormSharedBytes,
       kernels::AddNormParams{.linear = wide_,
                              .bias = weights_.Vector(WeightRole::kDownBias, last),
                              .delta = Delta(step, DeviceSite::kDown, last),

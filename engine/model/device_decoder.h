@@ -81,9 +81,10 @@ class DeviceDecoder {
  private:
   struct Kernels {
     const kernels::Kernel* embedding;
-    const kernels::Kernel* add_norm;
-    const kernels::Kernel* rope_append_kv;
-    const kernels::Kernel* silu_mul;
+    // By the type of the delta: f32, the compute type.
+    const kernels::Kernel* add_norm[2];
+    const kernels::Kernel* rope_append_kv[2];
+    const kernels::Kernel* silu_mul[2];
   };
 
   explicit DeviceDecoder(const DeviceModel& model);
@@ -107,6 +108,10 @@ class DeviceDecoder {
   absl::Status Linear(const DeviceStep& step, WeightRole role, DeviceSite site, int32_t layer,
                       kernels::DeviceStream* stream);
   kernels::LoraDelta Delta(const DeviceStep& step, DeviceSite site, int32_t layer) const;
+  // Which of two kernels reads the step's delta, if it has one.
+  size_t DeltaType(const DeviceStep& step) const {
+    return lora_.HasNarrowDelta(step.shape.rows) ? 1 : 0;
+  }
   template <class T>
   const T* Array(const DeviceStep& step, int64_t at) const {
     return StepBlock::Array<T>(step.block, at);

@@ -104,10 +104,12 @@ void DeviceLora::ChooseKernels(DType dtype, int32_t compute_capability) {
   const bool bf16 = dtype == DType::kBf16;
   if (compute_capability >= 90) {
     shrink_ = bf16 ? &kernels::kLoraShrinkBf16 : &kernels::kLoraShrinkF16;
-    expand_ = bf16 ? &kernels::kLoraExpandBf16F32 : &kernels::kLoraExpandF16F32;
+    expand_[0] = bf16 ? &kernels::kLoraExpandBf16F32 : &kernels::kLoraExpandF16F32;
+    expand_[1] = bf16 ? &kernels::kLoraExpandBf16Bf16 : &kernels::kLoraExpandF16F16;
   } else {
     shrink_ = bf16 ? &kernels::kLoraShrinkLanesBf16 : &kernels::kLoraShrinkLanesF16;
-    expand_ = bf16 ? &kernels::kLoraExpandLanesBf16F32 : &kernels::kLoraExpandLanesF16F32;
+    expand_[0] = bf16 ? &kernels::kLoraExpandLanesBf16F32 : &kernels::kLoraExpandLanesF16F32;
+    expand_[1] = bf16 ? &kernels::kLoraExpandLanesBf16Bf16 : &kernels::kLoraExpandLanesF16F16;
   }
 }
 
@@ -152,13 +154,18 @@ absl::Status DeviceLora::Share(kernels::Device* device, const DeviceLoraSharing&
         absl::StrCat("runner: multiprocessors of LoRA: expected 0 to ", most, ", got ",
                      sharing.multiprocessors));
   }
+  if (sharing.wide_delta_rows < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "runner: rows of a wide delta: expected 0 or more, got ", sharing.wide_delta_rows));
+  }
+  wide_delta_rows_ = cluster_ == nullptr ? sharing.wide_delta_rows : limits_.max_rows;
   int32_t own = all;
   if (sharing.multiprocessors > 0) {
     own = sharing.multiprocessors;
     multiprocessors_left_ = all - own;
   }
   blocks_ = own * (cluster_ != nullptr ? cluster_->min_blocks
-                                       : std::min(shrink_->min_blocks, expand_->min_blocks));
+                                       : std::min(shrink_->min_blocks, expand_[0]->min_blocks));
   if (sharing.begin_early) begin_ = kernels::LaunchBegin::kEarly;
   if (sharing.beside_base) {
     CHORUS_ASSIGN_OR_RETURN(side_, SideStream::Create(device));
@@ -167,9 +174,7 @@ absl::Status DeviceLora::Share(kernels::Device* device, const DeviceLoraSharing&
 }
 
 absl::Status DeviceLora::Allocate(kernels::Device* device) {
-  int32_t width = 0;
   for (const LoraSiteShape& site : sites_) {
-    width = std::max(width, Width(site));
     planes_stride_ =
         std::max(planes_stride_,
                  site.num_modules * kernels::RankBlocks(limits_.max_rank) * kernels::kTileRanks);
@@ -184,8 +189,16 @@ absl::Status DeviceLora::Allocate(kernels::Device* device) {
   if (cluster_ == nullptr) {
     CHORUS_ASSIGN_OR_RETURN(planes_memory_, device->Allocate(plane_rows * planes_stride_ * 4));
   }
-  CHORUS_ASSIGN_OR_RETURN(delta_memory_, device->Allocate(int64_t{limits_.max_rows} * width * 4));
+  CHORUS_ASSIGN_OR_RETURN(delta_memory_, device->Allocate(DeltaBytes()));
   return absl::OkStatus();
+}
+
+int64_t DeviceLora::DeltaBytes() const {
+  int64_t width = 0;
+  for (const LoraSiteShape& site : sites_) width = std::max<int64_t>(width, Width(site));
+  const int64_t wide = int64_t{std::min(limits_.max_rows, wide_delta_rows_)} * width * 4;
+  const int64_t narrow = HasNarrowDelta(limits_.max_rows) ? limits_.max_rows * width * 2 : 0;
+  return std::max(wide, narrow);
 }
 
 void DeviceLora::SizeLists() {
@@ -215,7 +228,8 @@ absl::Status DeviceLora::Prepare(kernels::Device* device) const {
   CHORUS_RETURN_IF_ERROR(device->Prepare(kernels::kLoraPlan, kernels::kLoraPlanShared));
   if (cluster_ != nullptr) return device->Prepare(*cluster_, kernels::kLoraClusterShared);
   CHORUS_RETURN_IF_ERROR(device->Prepare(*shrink_, kernels::kLoraShrinkShared));
-  return device->Prepare(*expand_, kernels::kLoraExpandShared);
+  CHORUS_RETURN_IF_ERROR(device->Prepare(*expand_[0], kernels::kLoraExpandShared));
+  return device->Prepare(*expand_[1], kernels::kLoraExpandShared);
 }
 
 absl::StatusOr<kernels::DeviceStream*> DeviceLora::Follow(kernels::DeviceStream* stream) const {
@@ -281,7 +295,8 @@ absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int3
   expand.planes = planes;
   expand.delta = delta_memory_.data();
   expand.delta_stride = Width(shape);
-  return on->Launch(*expand_, blocks_, kernels::kLoraExpandShared, expand, begin_);
+  return on->Launch(*expand_[HasNarrowDelta(rows)], blocks_, kernels::kLoraExpandShared, expand,
+                    begin_);
 }
 
 absl::Status DeviceLora::RunClusters(DeviceSite site, int32_t layer, const void* x, int32_t rows,
@@ -302,7 +317,7 @@ absl::Status DeviceLora::RunClusters(DeviceSite site, int32_t layer, const void*
 
 kernels::LoraDelta DeviceLora::Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,
                                      int32_t rows) const {
-  return {.data = delta_memory_.As<float>(),
+  return {.data = delta_memory_.data(),
           .rows = rows,
           .stride = Width(sites_[static_cast<size_t>(site)]),
           .row_slots = row_slots,

@@ -39,6 +39,9 @@ struct DeviceLoraSharing {
   // 4 or 8: shrink and expand of a site in one launch of clusters of so many thread blocks, which
   // takes compute capability 9.0; 0: one after the other.
   int32_t cluster_blocks = 0;
+  // In steps of up to so many rows the delta is f32; in longer ones, where it would not stay in a
+  // cache, it is rounded to the compute type. Clusters leave f32.
+  int32_t wide_delta_rows = 256;
 };
 
 class DeviceLora {
@@ -68,6 +71,8 @@ class DeviceLora {
   kernels::LoraDelta Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,
                            int32_t rows) const;
 
+  // Whether the delta of a step of `rows` rows is in the compute type; else it is f32.
+  bool HasNarrowDelta(int32_t rows) const { return rows > wide_delta_rows_; }
   // That the base's product may count on; 0: all.
   int32_t multiprocessors_left() const { return multiprocessors_left_; }
   int64_t workspace_bytes() const {
@@ -85,6 +90,7 @@ class DeviceLora {
   // Whole clusters, of at most blocks_. REQUIRES: Prepare.
   absl::Status FillWithClusters(kernels::Device* device);
   absl::Status Allocate(kernels::Device* device);
+  int64_t DeltaBytes() const;
   absl::Status Prepare(kernels::Device* device) const;
   // Partial sums of xA: many where rows are few, so that the machine is filled.
   static int32_t MaxPlanes(int32_t rows);
@@ -102,10 +108,11 @@ class DeviceLora {
   kernels::LoraLists lists_;
   int32_t planes_stride_ = 0;
   int32_t blocks_ = 0;  // of a launch
+  int32_t wide_delta_rows_ = 0;
   int32_t multiprocessors_left_ = 0;
   kernels::LaunchBegin begin_ = kernels::LaunchBegin::kInOrder;
   const kernels::Kernel* shrink_ = nullptr;
-  const kernels::Kernel* expand_ = nullptr;
+  const kernels::Kernel* expand_[2] = {};     // by HasNarrowDelta
   const kernels::Kernel* cluster_ = nullptr;  // if set, in place of both
   kernels::DeviceBuffer lists_memory_, planes_memory_, delta_memory_;
   std::unique_ptr<SideStream> side_;  // null: on the step's stream

@@ -5,7 +5,7 @@
 namespace chorus::kernels {
 namespace {
 
-template <class X, class T, class Arch>
+template <class X, class D, class T, class Arch>
 CHORUS_DEVICE void SiluMulBody(Arch& arch, const SiluMulParams& params) {
   const int row_blocks = SiluMulRowBlocks(params.width);
   const int row = arch.Block() / row_blocks;
@@ -22,7 +22,7 @@ CHORUS_DEVICE void SiluMulBody(Arch& arch, const SiluMulParams& params) {
       Add(values, LoadFloats<kSiluMulPiece>(arch, float{}, bias, from));
     }
     if (HasDelta(arch, params.delta, row, module)) {
-      Add(values, LoadDelta<kSiluMulPiece>(arch, params.delta, row, from));
+      Add(values, LoadDelta<kSiluMulPiece, D>(arch, params.delta, row, from));
     }
     return values;
   };
@@ -39,11 +39,16 @@ CHORUS_DEVICE void SiluMulBody(Arch& arch, const SiluMulParams& params) {
 }  // namespace
 
 CHORUS_KERNEL(kSiluMulF32Bf16, SiluMulParams, kSiluMulThreads, 4,
-              SiluMulBody<float, Bf16>(arch, params))
+              SiluMulBody<float, float, Bf16>(arch, params))
 CHORUS_KERNEL(kSiluMulBf16, SiluMulParams, kSiluMulThreads, 4,
-              SiluMulBody<Bf16, Bf16>(arch, params))
+              SiluMulBody<Bf16, float, Bf16>(arch, params))
 CHORUS_KERNEL(kSiluMulF32F16, SiluMulParams, kSiluMulThreads, 4,
-              SiluMulBody<float, F16>(arch, params))
-CHORUS_KERNEL(kSiluMulF16, SiluMulParams, kSiluMulThreads, 4, SiluMulBody<F16, F16>(arch, params))
+              SiluMulBody<float, float, F16>(arch, params))
+CHORUS_KERNEL(kSiluMulF16, SiluMulParams, kSiluMulThreads, 4,
+              SiluMulBody<F16, float, F16>(arch, params))
+CHORUS_KERNEL(kSiluMulF32Bf16Delta16, SiluMulParams, kSiluMulThreads, 4,
+              SiluMulBody<float, Bf16, Bf16>(arch, params))
+CHORUS_KERNEL(kSiluMulF32F16Delta16, SiluMulParams, kSiluMulThreads, 4,
+              SiluMulBody<float, F16, F16>(arch, params))
 
 }  // namespace chorus::kernels

@@ -56,7 +56,8 @@ CHORUS_DEVICE int64_t CellOf(Arch& arch, const LoraDeviceTable& table, int64_t p
 // What an expand wrote: scale · (xA · Bᵀ + bias) in the columns of the site's modules, for rows
 // with a slot whose module has a rank; everything else is undefined and must not be read.
 struct LoraDelta {
-  const float* data = nullptr;  // [rows, stride], null: no row of the batch has an adapter
+  // [rows, stride] f32, or the computation's 16-bit type; null: no row of the batch has an adapter.
+  const void* data = nullptr;
   int32_t rows = 0;
   int32_t stride = 0;
   const int32_t* row_slots = nullptr;  // [rows] slot of the row's adapter, -1 without
@@ -74,11 +75,13 @@ CHORUS_DEVICE bool HasDelta(Arch& arch, const LoraDelta& delta, int row, int mod
   return entries.Load(delta.table.EntryIndex(slot, delta.layer, module)).rank > 0;
 }
 
-// Columns [column, column + kCount) of a row that HasDelta. REQUIRES: stride % kCount == 0.
-template <int kCount, class Arch>
+// Columns [column, column + kCount) of a row that HasDelta, of a delta of type D. REQUIRES: stride
+// % kCount == 0.
+template <int kCount, class D, class Arch>
 CHORUS_DEVICE Floats<kCount> LoadDelta(Arch& arch, const LoraDelta& delta, int row, int column) {
-  const auto data = arch.Global(delta.data, int64_t{delta.rows} * delta.stride);
-  return LoadFloats<kCount>(arch, float{}, data, int64_t{row} * delta.stride + column);
+  const auto data =
+      arch.Global(static_cast<const D*>(delta.data), int64_t{delta.rows} * delta.stride);
+  return LoadFloats<kCount>(arch, D{}, data, int64_t{row} * delta.stride + column);
 }
 
 }  // namespace chorus::kernels

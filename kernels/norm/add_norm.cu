@@ -11,7 +11,7 @@ constexpr int kPiece = 8;
 constexpr int kHeld = 4;
 
 // The residual at `at`, with what the linear left for it.
-template <class X, class Arch>
+template <class X, class D, class Arch>
 CHORUS_DEVICE Floats<kPiece> AddUp(Arch& arch, const AddNormParams& params, bool has_delta, int row,
                                    int column) {
   const int64_t elements = int64_t{params.rows} * params.hidden;
@@ -25,7 +25,7 @@ CHORUS_DEVICE Floats<kPiece> AddUp(Arch& arch, const AddNormParams& params, bool
     const auto bias = arch.Global(params.bias, params.hidden);
     Add(added, LoadFloats<kPiece>(arch, float{}, bias, column));
   }
-  if (has_delta) Add(added, LoadDelta<kPiece>(arch, params.delta, row, column));
+  if (has_delta) Add(added, LoadDelta<kPiece, D>(arch, params.delta, row, column));
   Add(sum, added);
   StoreFloats(arch, float{}, sum, residual, at);
   return sum;
@@ -45,7 +45,7 @@ CHORUS_DEVICE float BlockSum(Arch& arch, float value) {
   return total;
 }
 
-template <class X, class T, class Arch>
+template <class X, class D, class T, class Arch>
 CHORUS_DEVICE void AddNormBody(Arch& arch, const AddNormParams& params) {
   constexpr int kStep = kPiece * kAddNormThreads;
   const int output = arch.Block();
@@ -64,13 +64,13 @@ CHORUS_DEVICE void AddNormBody(Arch& arch, const AddNormParams& params) {
   for (int n = 0; n < kHeld; ++n) {
     const int column = first + n * kStep;
     if (arch.Guard(column < params.hidden)) {
-      held[n] = AddUp<X>(arch, params, has_delta, row, column);
+      held[n] = AddUp<X, D>(arch, params, has_delta, row, column);
       squares = SumOfSquares(held[n], squares);
     }
   }
   CHORUS_NO_UNROLL
   for (int column = first + kHeld * kStep; column < params.hidden; column += kStep) {
-    squares = SumOfSquares(AddUp<X>(arch, params, has_delta, row, column), squares);
+    squares = SumOfSquares(AddUp<X, D>(arch, params, has_delta, row, column), squares);
   }
 
   const float mean = BlockSum(arch, squares) / static_cast<float>(params.hidden);
@@ -100,11 +100,16 @@ CHORUS_DEVICE void AddNormBody(Arch& arch, const AddNormParams& params) {
 }  // namespace
 
 CHORUS_KERNEL(kAddNormF32Bf16, AddNormParams, kAddNormThreads, 3,
-              AddNormBody<float, Bf16>(arch, params))
+              AddNormBody<float, float, Bf16>(arch, params))
 CHORUS_KERNEL(kAddNormBf16, AddNormParams, kAddNormThreads, 3,
-              AddNormBody<Bf16, Bf16>(arch, params))
+              AddNormBody<Bf16, float, Bf16>(arch, params))
 CHORUS_KERNEL(kAddNormF32F16, AddNormParams, kAddNormThreads, 3,
-              AddNormBody<float, F16>(arch, params))
-CHORUS_KERNEL(kAddNormF16, AddNormParams, kAddNormThreads, 3, AddNormBody<F16, F16>(arch, params))
+              AddNormBody<float, float, F16>(arch, params))
+CHORUS_KERNEL(kAddNormF16, AddNormParams, kAddNormThreads, 3,
+              AddNormBody<F16, float, F16>(arch, params))
+CHORUS_KERNEL(kAddNormF32Bf16Delta16, AddNormParams, kAddNormThreads, 3,
+              AddNormBody<float, Bf16, Bf16>(arch, params))
+CHORUS_KERNEL(kAddNormF32F16Delta16, AddNormParams, kAddNormThreads, 3,
+              AddNormBody<float, F16, F16>(arch, params))
 
 }  // namespace chorus::kernels

@@ -11,11 +11,11 @@
 
 namespace chorus::kernels {
 
-// All pointers are the device's. X is the type of `linear`, T that of `y`.
+// All pointers are the device's. X is the type of `linear`, T that of `y`, D that of the delta.
 struct AddNormParams {
   const void* linear;   // [rows, hidden] X, null: nothing is added
   const float* bias;    // [hidden] or null; only with linear
-  LoraDelta delta;      // of `module` in columns [0, hidden); only with linear
+  LoraDelta delta;      // D, of `module` in columns [0, hidden); only with linear
   int32_t module;       // LoraModule
   float* residual;      // [rows, hidden], added to
   const float* weight;  // [hidden]
@@ -33,10 +33,12 @@ struct AddNormParams {
 constexpr int32_t kAddNormThreads = 256;
 constexpr int32_t kAddNormSharedBytes = kAddNormThreads / kWarpThreads * 4;
 
-extern const Kernel kAddNormF32Bf16;  // X, then T
+extern const Kernel kAddNormF32Bf16;  // X, then T; D is f32
 extern const Kernel kAddNormBf16;
 extern const Kernel kAddNormF32F16;
 extern const Kernel kAddNormF16;
+extern const Kernel kAddNormF32Bf16Delta16;  // X, then T, which is D
+extern const Kernel kAddNormF32F16Delta16;
 
 }  // namespace chorus::kernels
 

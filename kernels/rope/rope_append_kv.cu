@@ -16,7 +16,7 @@ struct HeadPiece {
   Floats<kPiece> low, high;
 };
 
-template <class X, class Arch>
+template <class X, class D, class Arch>
 CHORUS_DEVICE HeadPiece LoadHead(Arch& arch, const RopeAppendKvParams& params, bool has_delta,
                                  int column) {
   const int row = arch.Block();
@@ -32,8 +32,8 @@ CHORUS_DEVICE HeadPiece LoadHead(Arch& arch, const RopeAppendKvParams& params, b
     Add(head.high, LoadFloats<kPiece>(arch, float{}, bias, column + half));
   }
   if (has_delta) {
-    Add(head.low, LoadDelta<kPiece>(arch, params.delta, row, column));
-    Add(head.high, LoadDelta<kPiece>(arch, params.delta, row, column + half));
+    Add(head.low, LoadDelta<kPiece, D>(arch, params.delta, row, column));
+    Add(head.high, LoadDelta<kPiece, D>(arch, params.delta, row, column + half));
   }
   return head;
 }
@@ -92,7 +92,7 @@ CHORUS_DEVICE void StoreHead(Arch& arch, const RopeAppendKvParams& params, int32
   StoreFloats(arch, T{}, values.high, pool, at + half * sizeof(T));
 }
 
-template <class X, class T, class Arch>
+template <class X, class D, class T, class Arch>
 CHORUS_DEVICE void RopeAppendKvBody(Arch& arch, const RopeAppendKvParams& params) {
   const int row = arch.Block();
   const int32_t page = arch.Global(params.row_pages, params.rows).Load(row);
@@ -118,7 +118,7 @@ CHORUS_DEVICE void RopeAppendKvBody(Arch& arch, const RopeAppendKvParams& params
     HeadPiece values{};
     if (active) {
       const bool has_delta = head < params.heads ? q_delta : head < first_v ? k_delta : v_delta;
-      values = LoadHead<X>(arch, params, has_delta, head * params.head_dim + i);
+      values = LoadHead<X, D>(arch, params, has_delta, head * params.head_dim + i);
     }
     if (norms) {
       const float squares = SumOfSquares(values.high, SumOfSquares(values.low, 0.0f));
@@ -137,12 +137,16 @@ CHORUS_DEVICE void RopeAppendKvBody(Arch& arch, const RopeAppendKvParams& params
 }  // namespace
 
 CHORUS_KERNEL(kRopeAppendKvF32Bf16, RopeAppendKvParams, kThreads, 4,
-              RopeAppendKvBody<float, Bf16>(arch, params))
+              RopeAppendKvBody<float, float, Bf16>(arch, params))
 CHORUS_KERNEL(kRopeAppendKvBf16, RopeAppendKvParams, kThreads, 4,
-              RopeAppendKvBody<Bf16, Bf16>(arch, params))
+              RopeAppendKvBody<Bf16, float, Bf16>(arch, params))
 CHORUS_KERNEL(kRopeAppendKvF32F16, RopeAppendKvParams, kThreads, 4,
-              RopeAppendKvBody<float, F16>(arch, params))
+              RopeAppendKvBody<float, float, F16>(arch, params))
 CHORUS_KERNEL(kRopeAppendKvF16, RopeAppendKvParams, kThreads, 4,
-              RopeAppendKvBody<F16, F16>(arch, params))
+              RopeAppendKvBody<F16, float, F16>(arch, params))
+CHORUS_KERNEL(kRopeAppendKvF32Bf16Delta16, RopeAppendKvParams, kThreads, 4,
+              RopeAppendKvBody<float, Bf16, Bf16>(arch, params))
+CHORUS_KERNEL(kRopeAppendKvF32F16Delta16, RopeAppendKvParams, kThreads, 4,
+              RopeAppendKvBody<float, F16, F16>(arch, params))
 
 }  // namespace chorus::kernels

@@ -11,11 +11,12 @@
 
 namespace chorus::kernels {
 
-// All pointers are the device's. X is the type of `qkv`, T that of `q` and of the pool.
+// All pointers are the device's. X is the type of `qkv`, T that of `q` and of the pool, D that of
+// the delta.
 struct RopeAppendKvParams {
   const void* qkv;      // [rows, (heads + 2 kv_heads) · head_dim] X: q | k | v
   const float* bias;    // [(heads + 2 kv_heads) · head_dim] or null
-  LoraDelta delta;      // of kQ, kK and kV, in the columns of qkv
+  LoraDelta delta;      // D, of kQ, kK and kV, in the columns of qkv
   const float* q_norm;  // [head_dim] RMSNorm weight over each head, or null
   const float* k_norm;  // [head_dim] or null
   float norm_eps;
@@ -35,10 +36,12 @@ struct RopeAppendKvParams {
 };
 
 // One block a row. Rotation pairs element i with i + head_dim/2 (the Hugging Face order).
-extern const Kernel kRopeAppendKvF32Bf16;  // X, then T
+extern const Kernel kRopeAppendKvF32Bf16;  // X, then T; D is f32
 extern const Kernel kRopeAppendKvBf16;
 extern const Kernel kRopeAppendKvF32F16;
 extern const Kernel kRopeAppendKvF16;
+extern const Kernel kRopeAppendKvF32Bf16Delta16;  // X, then T, which is D
+extern const Kernel kRopeAppendKvF32F16Delta16;
 
 }  // namespace chorus::kernels
 

@@ -25,8 +25,8 @@ struct AddNormCase {
 };
 
 const Kernel& KernelOf(const OpTypes& types) {
-  if (types.t == DType::kBf16) return types.x == DType::kF32 ? kAddNormF32Bf16 : kAddNormBf16;
-  return types.x == DType::kF32 ? kAddNormF32F16 : kAddNormF16;
+  return KernelOf(types, {&kAddNormF32Bf16, &kAddNormBf16, &kAddNormF32F16, &kAddNormF16,
+                          &kAddNormF32Bf16Delta16, &kAddNormF32F16Delta16});
 }
 
 class AddNormRun {
@@ -40,7 +40,7 @@ class AddNormRun {
         y_(DenseTensor(c.types.t, outputs_, c.hidden)),
         bias_(CounterValues(c.seed + 2, c.hidden)),
         weight_(CounterValues(c.seed + 3, c.hidden, 1.5f)),
-        delta_(c.seed + 4, c.rows, {kO}, {c.hidden}) {}
+        delta_(c.types.delta, c.seed + 4, c.rows, {kO}, {c.hidden}) {}
 
   // "" or what failed.
   std::string Run(const SimtOptions& options) {

@@ -19,12 +19,14 @@ struct Param {
   DType dtype;
   SimOptions sim;
   int32_t cluster_blocks = 0;
+  int32_t wide_delta_rows = 256;  // 0: the delta is in 16 bits
 };
 
 std::string NameOf(const Param& param) {
   return absl::StrCat(param.model, "_", std::string(kernels::Name(param.dtype)), "_",
                       param.sim.info.compute_capability,
-                      param.cluster_blocks == 0 ? "" : absl::StrCat("_in_", param.cluster_blocks));
+                      param.cluster_blocks == 0 ? "" : absl::StrCat("_in_", param.cluster_blocks),
+                      param.wide_delta_rows == 0 ? "_delta16" : "");
 }
 
 // bf16: 0.065 was measured, as on the CPU. f16 has three bits more: an eighth; 0.008 was measured,
@@ -49,14 +51,16 @@ SimOptions Older(SimOrder order) {
 class DeviceGoldenTest : public testing::TestWithParam<Param> {};
 
 TEST_P(DeviceGoldenTest, AllTogetherAsTransformers) {
-  const auto& [name, dtype, sim, cluster_blocks] = GetParam();
+  const auto& [name, dtype, sim, cluster_blocks, wide_delta_rows] = GetParam();
   const Golden golden(name);
   const TempDir dir;
   golden.WriteModel(dir.path());
   GoldenCheck check(
       golden,
-      DeviceBackend::Open(dir.path(), {.dtype = dtype, .num_pages = 256}, OnSimulator(sim),
-                          {.max_graph_rows = 16, .lora = {.cluster_blocks = cluster_blocks}}),
+      DeviceBackend::Open(
+          dir.path(), {.dtype = dtype, .num_pages = 256}, OnSimulator(sim),
+          {.max_graph_rows = 16,
+           .lora = {.cluster_blocks = cluster_blocks, .wide_delta_rows = wide_delta_rows}}),
       ToleranceOf(dtype));
   ASSERT_TRUE(check.ok());
   check.ExpectAllTogether();
@@ -68,6 +72,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Param{"llama", DType::kBf16, Older(SimOrder::kRandom)},
                     Param{"llama", DType::kF16, In(SimOrder::kEager)},
                     Param{"llama", DType::kBf16, In(SimOrder::kRandom), 8},
+                    Param{"llama", DType::kBf16, In(SimOrder::kTimed), 0, 0},
+                    Param{"llama", DType::kF16, Older(SimOrder::kRandom), 0, 0},
                     Param{"llama_minimal", DType::kBf16, In(SimOrder::kRandom)},
                     Param{"llama_minimal", DType::kF16, In(SimOrder::kTimed, true)},
                     Param{"llama_tied", DType::kBf16, In(SimOrder::kTimed)},

@@ -1,6 +1,7 @@
 // LoRA in the runner of devices on the simulator: what its lists have room for, and how it runs
 // beside the base.
 #include <algorithm>
+#include <cmath>
 
 #include "engine/model/device_runner.h"
 #include "gmock/gmock.h"
@@ -125,6 +126,39 @@ TEST_P(DeviceLoraVariantTest, BesideTheBaseOrBeforeItTheBitsAreTheSame) {
   }
 }
 
+// Root mean square of the differences, of that of the logits: four sites' deltas in each of three
+// layers, none larger than what it is added to, each rounded by up to u / √3 of itself as if
+// independent, and four times that for what softmax and norms make of them.
+TEST(DeviceLoraTest, ADeltaIn16BitsIsRoundedOnce) {
+  for (const DType dtype : {DType::kBf16, DType::kF16}) {
+    DeviceSubject subject("llama");
+    std::vector<ModelHost::Logits> of[2];
+    for (const bool narrow : {false, true}) {
+      const auto host =
+          subject.OnSim({.seed = 4}, dtype, kAdapters,
+                        {.max_graph_rows = 1, .lora = {.wide_delta_rows = narrow ? 0 : 1 << 16}});
+      const auto logits = RunSteps(*host);
+      ASSERT_TRUE(logits.ok()) << logits.status();
+      of[narrow] = *logits;
+    }
+    const double unit = dtype == DType::kBf16 ? 0x1p-9 : 0x1p-12;
+    const double tolerance = 4.0 * std::sqrt(3.0 * 4.0 / 3.0) * unit;
+    for (size_t i = 0; i < of[0].size(); ++i) {
+      const bool is_base = i % (1 + kAdapters) == 0;  // first among the prompts, and the decodes
+      double errors = 0.0;
+      double squares = 0.0;
+      for (size_t row = 0; row < of[0][i].size(); ++row) {
+        for (size_t c = 0; c < of[0][i][row].size(); ++c) {
+          errors += std::pow(double{of[0][i][row][c]} - of[1][i][row][c], 2);
+          squares += std::pow(double{of[0][i][row][c]}, 2);
+        }
+      }
+      EXPECT_EQ(errors == 0.0, is_base) << "request " << i;
+      EXPECT_LE(std::sqrt(errors / squares), tolerance) << "request " << i;
+    }
+  }
+}
+
 TEST(DeviceLoraTest, ClustersThatTheDeviceCannotHaveAreRefused) {
   DeviceSubject subject("llama");
   const auto refused = [&](const kernels::SimOptions& sim, const engine::DeviceLoraSharing& lora) {
@@ -146,6 +180,54 @@ TEST(DeviceLoraTest, ClustersThatTheDeviceCannotHaveAreRefused) {
   const auto host = subject.TryOnSim(small, DType::kBf16, 1,
                                      {.max_graph_rows = 0, .lora = {.cluster_blocks = 4}});
   EXPECT_EQ(host.status().code(), absl::StatusCode::kFailedPrecondition) << host.status();
+}
+
+// The multiprocessors for which each product was planned.
+class WatchedOps : public SimLibraryOps {
+ public:
+  WatchedOps(kernels::SimDevice* device, std::vector<int32_t>* multiprocessors)
+      : SimLibraryOps(device), multiprocessors_(*multiprocessors) {}
+  absl::Status Linear(int32_t number, const kernels::DeviceLinearArgs& args,
+                      kernels::DeviceStream* stream) override {
+    multiprocessors_.push_back(shape(number).multiprocessors);
+    return SimLibraryOps::Linear(number, args, stream);
+  }
+
+ private:
+  std::vector<int32_t>& multiprocessors_;
+};
+
+TEST(DeviceLoraTest, ProductsArePlannedForWhatLoraLeaves) {
+  DeviceSubject subject("llama");
+  std::vector<int32_t> seen;
+  const MakeDevice make = [&]() -> absl::StatusOr<DeviceSetup> {
+    auto device = std::make_unique<kernels::SimDevice>(kernels::SimOptions{});
+    kernels::SimDevice* const sim = device.get();
+    return DeviceSetup{.device = std::move(device),
+                       .ops = std::make_unique<WatchedOps>(sim, &seen),
+                       .finish = [sim] { return sim->Finish(); }};
+  };
+  const auto host =
+      subject.On(make, DType::kBf16, 1, {.max_graph_rows = 0, .lora = {.multiprocessors = 1}});
+  ASSERT_TRUE(host.ok()) << host.status();
+  for (const int32_t slot : {-1, 0}) {
+    seen.clear();
+    HostSequence sequence;
+    sequence.slot = slot;
+    const StepPart part[] = {{&sequence, {4, 5}}};
+    ASSERT_TRUE((*host)->Step(part).ok());
+    std::vector<int32_t> expected(3 * 4, slot < 0 ? 0 : 4 - 1);  // of three layers
+    expected.push_back(0);                                       // the lm_head
+    EXPECT_EQ(seen, expected) << "slot " << slot;
+  }
+  for (const engine::DeviceLoraSharing& wrong :
+       {engine::DeviceLoraSharing{.multiprocessors = 4},
+        engine::DeviceLoraSharing{.multiprocessors = -1},
+        engine::DeviceLoraSharing{.beside_base = false, .multiprocessors = 1}}) {
+    EXPECT_EQ(
+        subject.On(make, DType::kBf16, 0, {.max_graph_rows = 0, .lora = wrong}).status().code(),
+        absl::StatusCode::kInvalidArgument);
+  }
 }
 
 // Three layers' waits in a step with LoRA: that of the plan, and of each linear the fork and the

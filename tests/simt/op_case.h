@@ -14,23 +14,39 @@
 #include "kernels/check.h"
 #include "kernels/lora/device_lora.h"
 #include "tests/simt/simt_launch.h"
+#include "tests/support/element.h"
 #include "tests/support/reference/linear.h"
 #include "tests/support/test_tensor.h"
 #include "tests/support/tolerance.h"
 
 namespace chorus::test {
 
-// The types of a case: of the linear before the kernel, and of the computation.
+// The types of a case: of the linear before the kernel, of the computation, and of the LoRA delta.
 struct OpTypes {
   kernels::DType x;
   kernels::DType t;
+  kernels::DType delta = kernels::DType::kF32;
 };
-constexpr OpTypes kOpTypes[] = {{kernels::DType::kF32, kernels::DType::kBf16},
-                                {kernels::DType::kBf16, kernels::DType::kBf16},
-                                {kernels::DType::kF32, kernels::DType::kF16},
-                                {kernels::DType::kF16, kernels::DType::kF16}};
+constexpr OpTypes kOpTypes[] = {
+    {kernels::DType::kF32, kernels::DType::kBf16},
+    {kernels::DType::kBf16, kernels::DType::kBf16},
+    {kernels::DType::kF32, kernels::DType::kF16},
+    {kernels::DType::kF16, kernels::DType::kF16},
+    {kernels::DType::kF32, kernels::DType::kBf16, kernels::DType::kBf16},
+    {kernels::DType::kF32, kernels::DType::kF16, kernels::DType::kF16}};
 inline std::string NameOf(const OpTypes& types) {
-  return NameOf(types.x) + "_" + NameOf(types.t);
+  return NameOf(types.x) + "_" + NameOf(types.t) +
+         (types.delta == kernels::DType::kF32 ? "" : "_delta16");
+}
+// The kernel of the types among an op's: f32 to bf16, bf16, f32 to f16, f16, then those of f32 with
+// a delta in 16 bits.
+inline const kernels::Kernel& KernelOf(const OpTypes& types,
+                                       const kernels::Kernel* const (&kernels)[6]) {
+  for (size_t i = 0; i < 6; ++i) {
+    const OpTypes& known = kOpTypes[i];
+    if (known.x == types.x && known.t == types.t && known.delta == types.delta) return *kernels[i];
+  }
+  kernels::CheckFailed(__FILE__, __LINE__, "no kernel of " + NameOf(types));
 }
 
 inline TestTensor DenseTensor(kernels::DType dtype, int64_t rows, int64_t cols) {
@@ -81,23 +97,24 @@ class AddressSpace {
 class TestDelta {
  public:
   // widths[i] columns of module modules[i].
-  TestDelta(uint64_t seed, int rows, const std::vector<int>& modules,
+  TestDelta(kernels::DType dtype, uint64_t seed, int rows, const std::vector<int>& modules,
             const std::vector<int>& widths)
-      : modules_(modules), widths_(widths), row_slots_(static_cast<size_t>(rows)) {
+      : dtype_(dtype), row_slots_(static_cast<size_t>(rows)) {
     entries_.resize(kSlots * kLayers * kernels::kNumLoraModules);
     for (size_t i = 0; i < entries_.size(); ++i) {
       entries_[i].rank = CounterHash(seed, i) % 3 == 0 ? 0 : 8;
     }
     for (const int width : widths) stride_ += width;
-    data_.resize(static_cast<size_t>(rows) * static_cast<size_t>(stride_),
-                 std::numeric_limits<float>::quiet_NaN());
+    data_.resize(static_cast<size_t>(int64_t{rows} * stride_ * ByteSize(dtype)));
     for (size_t row = 0; row < row_slots_.size(); ++row) {
       row_slots_[row] = static_cast<int32_t>(CounterHash(seed + 1, row) % (kSlots + 1)) - 1;
       int column = 0;
       for (size_t m = 0; m < modules.size(); ++m) {
         for (int i = 0; i < widths[m]; ++i, ++column) {
           const size_t at = row * static_cast<size_t>(stride_) + static_cast<size_t>(column);
-          if (Has(row, modules[m])) data_[at] = CounterValue(seed + 2, at);
+          StoreElement(dtype, data_.data(), static_cast<int64_t>(at),
+                       Has(row, modules[m]) ? CounterValue(seed + 2, at)
+                                            : std::numeric_limits<float>::quiet_NaN());
         }
       }
     }
@@ -106,7 +123,8 @@ class TestDelta {
   void AddTo(kernels::SimtMemory& memory) const {
     AddInput(memory, "row_slots", row_slots_);
     AddInput(memory, "entries", entries_);
-    AddInput(memory, "delta", data_);
+    memory.AddBytes("delta", data_.data(), static_cast<int64_t>(data_.size()),
+                    kernels::SimtUse::kReadOnly, dtype_ == kernels::DType::kF32 ? 4 : 2);
   }
   kernels::LoraDelta params() const {
     return {.data = data_.data(),
@@ -116,9 +134,9 @@ class TestDelta {
             .table = {.entries = entries_.data(), .max_slots = kSlots, .layers = kLayers},
             .layer = kLayer};
   }
-  // 0 where there is none.
+  // As it lies there; 0 where there is none.
   double Get(int64_t row, int64_t column) const {
-    const float value = data_[static_cast<size_t>(row * stride_ + column)];
+    const float value = LoadElement(dtype_, data_.data(), row * stride_ + column);
     return std::isnan(value) ? 0.0 : value;
   }
 
@@ -131,10 +149,10 @@ class TestDelta {
     return entries_[static_cast<size_t>(index)].rank > 0;
   }
 
-  std::vector<int> modules_, widths_;
+  const kernels::DType dtype_;
   std::vector<int32_t> row_slots_;
   std::vector<kernels::LoraModuleEntry> entries_;
-  std::vector<float> data_;
+  std::vector<std::byte> data_;
   int32_t stride_ = 0;
 };
 

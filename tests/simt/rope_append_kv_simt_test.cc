@@ -34,10 +34,9 @@ struct RopeCase {
 };
 
 const Kernel& KernelOf(const OpTypes& types) {
-  if (types.t == DType::kBf16) {
-    return types.x == DType::kF32 ? kRopeAppendKvF32Bf16 : kRopeAppendKvBf16;
-  }
-  return types.x == DType::kF32 ? kRopeAppendKvF32F16 : kRopeAppendKvF16;
+  return KernelOf(
+      types, {&kRopeAppendKvF32Bf16, &kRopeAppendKvBf16, &kRopeAppendKvF32F16, &kRopeAppendKvF16,
+              &kRopeAppendKvF32Bf16Delta16, &kRopeAppendKvF32F16Delta16});
 }
 
 class RopeRun {
@@ -52,7 +51,7 @@ class RopeRun {
         bias_(CounterValues(c.seed + 2, qkv_.cols())),
         q_norm_(CounterValues(c.seed + 3, c.head_dim, 1.5f)),
         k_norm_(CounterValues(c.seed + 4, c.head_dim, 1.5f)),
-        delta_(c.seed + 5, rows_, {kQ, kK, kV}, widths_),
+        delta_(c.types.delta, c.seed + 5, rows_, {kQ, kK, kV}, widths_),
         pool_{nullptr, c.num_ids, c.num_slabs, c.kv_heads, c.head_dim, c.types.t},
         space_(pool_.total_bytes()) {
     pool_.base = space_.data();

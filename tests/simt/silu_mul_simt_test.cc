@@ -21,8 +21,8 @@ struct SiluMulCase {
 };
 
 const Kernel& KernelOf(const OpTypes& types) {
-  if (types.t == DType::kBf16) return types.x == DType::kF32 ? kSiluMulF32Bf16 : kSiluMulBf16;
-  return types.x == DType::kF32 ? kSiluMulF32F16 : kSiluMulF16;
+  return KernelOf(types, {&kSiluMulF32Bf16, &kSiluMulBf16, &kSiluMulF32F16, &kSiluMulF16,
+                          &kSiluMulF32Bf16Delta16, &kSiluMulF32F16Delta16});
 }
 
 class SiluMulRun {
@@ -32,7 +32,7 @@ class SiluMulRun {
         gate_up_(DenseTensor(c.types.x, c.rows, 2 * c.width).Fill(c.seed, c.scale)),
         y_(DenseTensor(c.types.t, c.rows, c.width)),
         bias_(CounterValues(c.seed + 1, 2 * c.width)),
-        delta_(c.seed + 2, c.rows, {kGate, kUp}, {c.width, c.width}) {
+        delta_(c.types.delta, c.seed + 2, c.rows, {kGate, kUp}, {c.width, c.width}) {
     // The ends of the types: exp overflows to either side, and a subnormal gate.
     if (c.scale < 100.0f) return;
     const float ends[] = {65504.0f, -65504.0f, 1e-6f, -0.0f};
