@@ -118,6 +118,24 @@ absl::Status MeasureOne(const StepCase& c, const StepBenchOptions& options, cons
   return absl::OkStatus();
 }
 
+absl::Status MeasureLora(const StepBenchOptions& options, const StepRates& rates, StepRig* rig,
+                         Json* cases, const std::function<void(const std::string&)>& say) {
+  CHORUS_ASSIGN_OR_RETURN(LoraProbe probe, LoraProbe::Create(rig));
+  for (const StepCase& c : LoraCases(options.model)) {
+    if (!Chosen(options, c)) continue;
+    const absl::StatusOr<LoraTimes> times =
+        probe.Measure(c, options.measure.blocks * options.measure.replays);
+    if (absl::IsResourceExhausted(times.status())) {
+      cases->push_back({{"name", c.name}, {"skipped", std::string(times.status().message())}});
+    } else {
+      CHORUS_RETURN_IF_ERROR(times.status());
+      cases->push_back(LoraJson(c, *times, rates));
+    }
+    say(LoraLine(cases->back()));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Keep(const StepBenchOptions& options, const Json& result) {
   return options.json.empty() ? absl::OkStatus() : WriteJson(options.json, result);
 }
@@ -125,14 +143,15 @@ absl::Status Keep(const StepBenchOptions& options, const Json& result) {
 }  // namespace
 
 const char kStepBenchUsage[] =
-    "[--shape NAME] [--only TEXT] [--ceilings] [--json FILE] [--blocks N] [--replays N]\n"
-    "       [--no-graphs] [--lora-early] [--lora-before | --lora-multiprocessors N]\n"
+    "[--shape NAME] [--only TEXT] [--ceilings | --lora-alone] [--json FILE] [--blocks N]\n"
+    "       [--replays N] [--no-graphs] [--lora-early] [--lora-before | --lora-multiprocessors N]\n"
     "       [--lora-cluster N] [--layers N]\n"
     "       [--model [--read-gb-s N] [--tflops N]]\n"
     "Whole steps on random weights: each case against the same step without adapters, in turns.\n"
     "  --shape NAME   llama-3-8b (the default), llama-2-7b, qwen2.5-7b, tiny\n"
     "  --only TEXT    cases whose names have TEXT in them\n"
     "  --ceilings     only what the device gives at best\n"
+    "  --lora-alone   and how long LoRA's part of a step takes by itself, at each site\n"
     "  --json FILE    writes what is measured there too, anew after each case\n"
     "  --blocks N     of each side (6), each of --replays N timed steps (5)\n"
     "  --no-graphs    decodes launch kernel by kernel\n"
@@ -152,6 +171,8 @@ absl::StatusOr<StepBenchOptions> ParseStepBench(const std::vector<absl::string_v
     const absl::string_view name = arguments[i];
     if (name == "--ceilings") {
       options.ceilings_only = true;
+    } else if (name == "--lora-alone") {
+      options.lora_only = true;
     } else if (name == "--model") {
       options.model_only = true;
     } else if (name == "--lora-early") {
@@ -185,8 +206,13 @@ absl::StatusOr<Json> RunStepBench(const StepBenchOptions& options, StepDevice* d
   say(absl::StrCat(options.model.name, " on ", device->device->info().name, "\n",
                    CeilingsText(result["ceilings"])));
   CHORUS_RETURN_IF_ERROR(Keep(options, result));
+  result["lora"] = Json::array();
   result["cases"] = Json::array();
   if (!options.ceilings_only) {
+    CHORUS_RETURN_IF_ERROR(MeasureLora(options, ceilings.rates(), rig.get(), &result["lora"], say));
+    CHORUS_RETURN_IF_ERROR(Keep(options, result));
+  }
+  if (!options.ceilings_only && !options.lora_only) {
     say(CaseHeading());
     for (const StepCase& c : StepCases(options.model)) {
       if (!Chosen(options, c)) continue;

@@ -23,6 +23,7 @@ struct StepBenchOptions {
   std::string json;   // a file, written anew after each case; empty for none
   std::string only;   // cases whose names have this in them
   bool ceilings_only = false;
+  bool lora_only = false;   // and LoRA alone
   bool model_only = false;  // nothing runs: what is known without a device, at these rates
   StepRates rates;
 };
@@ -39,8 +40,8 @@ struct StepDevice {
 };
 using OpenStepDevice = std::function<absl::StatusOr<StepDevice>()>;
 
-// Ceilings first, then the cases, a line of `say` for each; a case for which the pool is too small
-// is skipped and says so. What it returns is what the file has.
+// Ceilings first, then LoRA alone, then whole steps, a line of `say` for each case; one for which
+// the pool is too small is skipped and says so. What it returns is what the file has.
 absl::StatusOr<Json> RunStepBench(const StepBenchOptions& options, StepDevice* device,
                                   const std::function<void(const std::string&)>& say);
 

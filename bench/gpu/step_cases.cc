@@ -65,11 +65,11 @@ std::vector<StepModel> Models() {
 }
 
 // `rows` sequences that share `adapters` adapters evenly, those of one lying together.
-StepCase Decodes(const StepSizes& sizes, int32_t rows, int32_t adapters, bool attention_only) {
+StepCase Decodes(const StepSizes& sizes, int32_t rows, int32_t adapters, int32_t rank,
+                 bool attention_only) {
   StepCase c;
-  c.name = absl::StrCat(rows, " rows, ", adapters, " x r", sizes.rank,
-                        attention_only ? " qkvo" : " all");
-  c.ranks.assign(static_cast<size_t>(adapters), sizes.rank);
+  c.name = absl::StrCat(rows, " rows, ", adapters, " x r", rank, attention_only ? " qkvo" : " all");
+  c.ranks.assign(static_cast<size_t>(adapters), rank);
   c.attention_only = attention_only;
   c.target = rows == sizes.main_batch || rows == 1;
   for (int32_t row = 0; row < rows; ++row) {
@@ -78,16 +78,19 @@ StepCase Decodes(const StepSizes& sizes, int32_t rows, int32_t adapters, bool at
   return c;
 }
 
+// Adapters of cases that are about something else.
+int32_t FewAdapters(const StepSizes& sizes) { return std::max(sizes.main_batch / 4, 2); }
+
 StepCase Unused(const StepSizes& sizes) {
   const int32_t rows = sizes.main_batch;
-  StepCase c = Decodes(sizes, rows, rows, false);
+  StepCase c = Decodes(sizes, rows, rows, sizes.rank, false);
   c.name = absl::StrCat(rows, " rows, 0 of ", rows, " x r", sizes.rank, " all");
   for (StepSequence& sequence : c.sequences) sequence.adapter = -1;
   return c;
 }
 
 StepCase MixedRanks(const StepSizes& sizes) {
-  StepCase c = Decodes(sizes, sizes.main_batch, std::max(sizes.main_batch / 4, 2), false);
+  StepCase c = Decodes(sizes, sizes.main_batch, FewAdapters(sizes), sizes.rank, false);
   c.name = absl::StrCat(sizes.main_batch, " rows, ", c.ranks.size(), " x r",
                         absl::StrJoin(sizes.mixed_ranks, "/"), " all");
   c.target = false;
@@ -98,7 +101,7 @@ StepCase MixedRanks(const StepSizes& sizes) {
 }
 
 StepCase OneLong(const StepSizes& sizes) {
-  StepCase c = Decodes(sizes, sizes.main_batch, std::max(sizes.main_batch / 4, 2), false);
+  StepCase c = Decodes(sizes, sizes.main_batch, FewAdapters(sizes), sizes.rank, false);
   c.name = absl::StrCat(sizes.main_batch, " rows, one of ", sizes.long_context, " tokens, ",
                         c.ranks.size(), " x r", sizes.rank, " all");
   c.target = false;
@@ -169,14 +172,33 @@ std::vector<StepCase> StepCases(const StepModel& model) {
   for (const int32_t rows : sizes.batches) {
     for (const int32_t adapters : sizes.adapters) {
       if (adapters > rows) continue;
-      cases.push_back(Decodes(sizes, rows, adapters, true));
-      cases.push_back(Decodes(sizes, rows, adapters, false));
+      cases.push_back(Decodes(sizes, rows, adapters, sizes.rank, true));
+      cases.push_back(Decodes(sizes, rows, adapters, sizes.rank, false));
     }
   }
   cases.push_back(MixedRanks(sizes));
   cases.push_back(OneLong(sizes));
   std::stable_sort(cases.begin(), cases.end(),
                    [](const StepCase& a, const StepCase& b) { return a.target && !b.target; });
+  return cases;
+}
+
+std::vector<StepCase> LoraCases(const StepModel& model) {
+  const StepSizes& sizes = model.sizes;
+  const int32_t rows = sizes.main_batch;
+  std::vector<StepCase> cases = {Decodes(sizes, rows, rows, sizes.rank, false),
+                                 Decodes(sizes, rows, rows, sizes.rank, true)};
+  for (const int32_t adapters : sizes.adapters) {
+    if (adapters < rows) cases.push_back(Decodes(sizes, rows, adapters, sizes.rank, false));
+  }
+  for (const int32_t rank : sizes.mixed_ranks) {
+    if (rank != sizes.rank) {
+      cases.push_back(Decodes(sizes, rows, FewAdapters(sizes), rank, false));
+    }
+  }
+  cases.push_back(MixedRanks(sizes));
+  cases.push_back(Decodes(sizes, 1, 1, sizes.rank, false));
+  cases.push_back(Prefill(sizes, false));
   return cases;
 }
 

@@ -63,6 +63,8 @@ absl::StatusOr<StepModel> FindStepModel(absl::string_view name);
 
 // Those with targets first.
 std::vector<StepCase> StepCases(const StepModel& model);
+// Those whose LoRA is also timed alone: numbers of adapters, then each rank.
+std::vector<StepCase> LoraCases(const StepModel& model);
 // The same step without adapters.
 StepCase WithoutAdapters(const StepCase& c);
 

@@ -18,6 +18,16 @@ int NumModules(bool attention_only) {
   return attention_only ? kernels::kO + 1 : kernels::kNumLoraModules;
 }
 
+// Tiles of an adapter's modules [begin, end) in all layers.
+int64_t ModulesBytes(const ModelConfig& config, int32_t rank, int begin, int end) {
+  int64_t tiles = 0;
+  for (int m = begin; m < end; ++m) {
+    const ModelConfig::LinearShape shape = config.linear(static_cast<kernels::LoraModule>(m));
+    tiles += kernels::MatrixTiles(shape.inputs, rank) + kernels::MatrixTiles(shape.outputs, rank);
+  }
+  return config.layers * tiles * kernels::TileBytes(DType::kBf16);
+}
+
 // Multiplications and additions of one row at an adapter.
 double AdapterFlops(const ModelConfig& config, int32_t rank, bool attention_only) {
   double flops = 0.0;
@@ -31,12 +41,21 @@ double AdapterFlops(const ModelConfig& config, int32_t rank, bool attention_only
 }  // namespace
 
 int64_t AdapterBytes(const ModelConfig& config, int32_t rank, bool attention_only) {
-  int64_t tiles = 0;
-  for (int m = 0; m < NumModules(attention_only); ++m) {
-    const ModelConfig::LinearShape shape = config.linear(static_cast<kernels::LoraModule>(m));
-    tiles += kernels::MatrixTiles(shape.inputs, rank) + kernels::MatrixTiles(shape.outputs, rank);
+  return ModulesBytes(config, rank, kernels::kQ, NumModules(attention_only));
+}
+
+int64_t SiteBytes(const ModelConfig& config, const StepCase& c, engine::DeviceSite site) {
+  // The first module of each site, and where the last one ends.
+  constexpr int kBegin[] = {kernels::kQ, kernels::kO, kernels::kGate, kernels::kDown,
+                            kernels::kNumLoraModules};
+  const auto at = static_cast<size_t>(site);
+  if (kBegin[at] >= NumModules(c.attention_only)) return 0;
+  int64_t bytes = 0;
+  for (const int32_t adapter : c.used_adapters()) {
+    bytes +=
+        ModulesBytes(config, c.ranks[static_cast<size_t>(adapter)], kBegin[at], kBegin[at + 1]);
   }
-  return config.layers * tiles * kernels::TileBytes(DType::kBf16);
+  return bytes;
 }
 
 StepCost CostOf(const ModelConfig& config, const StepCase& c) {

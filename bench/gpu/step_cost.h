@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "bench/gpu/step_cases.h"
+#include "engine/model/device_lora.h"
 
 namespace chorus::bench {
 
@@ -25,6 +26,8 @@ StepCost CostOf(const engine::ModelConfig& config, const StepCase& c);
 
 // Tiles of one adapter, in bytes.
 int64_t AdapterBytes(const engine::ModelConfig& config, int32_t rank, bool attention_only);
+// Of the adapters in use, at one site of all layers.
+int64_t SiteBytes(const engine::ModelConfig& config, const StepCase& c, engine::DeviceSite site);
 
 struct StepRates {
   double bytes_per_us = 0.0;  // read

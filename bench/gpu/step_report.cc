@@ -10,6 +10,8 @@
 namespace chorus::bench {
 namespace {
 
+constexpr const char* kSiteNames[] = {"qkv", "o", "gate_up", "down"};  // by DeviceSite
+
 // Bytes per µs are MB/s.
 double GbPerSecond(double bytes_per_us) { return bytes_per_us * 1e-3; }
 
@@ -76,6 +78,28 @@ Json ToJson(const ColdTimes& times) {
           {"by_layer_first_token_us", Median(times.by_layer_us)},
           {"delay_us", Median(times.cold_us) - Median(times.warm_us)},
           {"by_layer_delay_us", Median(times.by_layer_us) - Median(times.warm_us)}};
+}
+
+Json LoraJson(const StepCase& c, const LoraTimes& times, const StepRates& rates) {
+  const auto share = [&](int64_t bytes, double us) {
+    return static_cast<double>(bytes) / us / rates.bytes_per_us;
+  };
+  Json sites = Json::array();
+  for (const LoraSiteTime& site : times.sites) {
+    sites.push_back({{"site", kSiteNames[static_cast<size_t>(site.site)]},
+                     {"us", site.us},
+                     {"bytes", site.bytes},
+                     {"share", share(site.bytes, site.us)}});
+  }
+  return {{"name", c.name},
+          {"rows", c.rows()},
+          {"adapters", c.used_adapters().size()},
+          {"max_rank", *std::max_element(c.ranks.begin(), c.ranks.end())},
+          {"us", times.us},
+          {"plan_us", times.plan_us},
+          {"bytes", times.bytes},
+          {"share", share(times.bytes, times.us)},
+          {"sites", std::move(sites)}};
 }
 
 Json ToJson(const kernels::DeviceInfo& info) {
@@ -156,6 +180,21 @@ std::string CeilingsText(const Json& ceilings) {
                           linear["tflop_s"].get<double>());
   }
   return text;
+}
+
+std::string LoraLine(const Json& c) {
+  const std::string name = c["name"];
+  if (c.contains("skipped")) {
+    return absl::StrFormat("LoRA: %-36s skipped: %s", name, c["skipped"].get<std::string>());
+  }
+  std::string line =
+      absl::StrFormat("LoRA: %-36s %9.1f us %5.1f%%, plan %.1f us;", name, c["us"].get<double>(),
+                      100.0 * c["share"].get<double>(), c["plan_us"].get<double>());
+  for (const Json& site : c["sites"]) {
+    absl::StrAppendFormat(&line, " %s %.1f%%", site["site"].get<std::string>(),
+                          100.0 * site["share"].get<double>());
+  }
+  return line;
 }
 
 absl::Status WriteJson(const std::string& path, const Json& json) {

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "bench/gpu/step_ceilings.h"
+#include "bench/gpu/step_lora.h"
 #include "bench/gpu/step_measure.h"
 #include "nlohmann/json.hpp"
 
@@ -19,6 +20,7 @@ constexpr double kMinBaseShare = 0.70;
 
 Json ToJson(const StepCeilings& ceilings);
 Json ToJson(const ColdTimes& times);
+Json LoraJson(const StepCase& c, const LoraTimes& times, const StepRates& rates);
 // Of a GPU or of the simulator.
 Json ToJson(const kernels::DeviceInfo& info);
 
@@ -31,6 +33,7 @@ void AddTimes(const CaseTimes& times, Json* c);
 std::string CaseLine(const Json& c);
 std::string CaseHeading();
 std::string CeilingsText(const Json& ceilings);
+std::string LoraLine(const Json& c);
 
 // In one step: a reader, or a process that is cut off, finds the old file or the new one.
 absl::Status WriteJson(const std::string& path, const Json& json);

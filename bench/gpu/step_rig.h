@@ -58,9 +58,11 @@ class StepRig {
 
   double NowUs() const { return options_.now_us(); }
   const StepModel& model() const { return model_; }
+  const StepRigOptions& options() const { return options_; }
   kernels::Device& device() { return device_; }
   kernels::LibraryOps& ops() { return ops_; }
   engine::DeviceRunner& runner() { return *runner_; }
+  engine::DeviceRunnerOptions RunnerOptions() const;
   const kernels::PoolView& pool() const { return runner_->pool(); }
 
  private:
@@ -69,7 +71,6 @@ class StepRig {
 
   absl::Status Start();
   absl::StatusOr<engine::DeviceWeights> MakeWeights(RandomFill* fill) const;
-  engine::DeviceRunnerOptions RunnerOptions() const;
   kernels::PoolView Geometry() const;
   void AddSequence(const StepSequence& sequence, const std::vector<int32_t>& pages,
                    engine::StepPlan* plan);

@@ -28,9 +28,9 @@ def step(name, ratio, share=0.9, spread=0.0):
 def measured(steps, lora_share):
     return {"measurements": [
         {"name": "ceilings", "measured": {"read_gb_s": 3000}},
-        {"name": "lora", "measured": {"cases": [{"case": "64 rows, 64 x r16",
-                                                 "share": lora_share}]}},
-        {"name": "steps-llama-3-8b", "measured": {"cases": steps}},
+        {"name": "steps-llama-3-8b", "measured": {
+            "cases": steps, "lora": [{"name": "64 rows, 64 x r16 all", "share": lora_share},
+                                     {"name": "64 rows, 16 x r16 all", "share": 0.1}]}},
         {"name": "steps-llama-2-7b", "measured": None}]}
 
 

@@ -79,6 +79,30 @@ TEST(StepCostTest, EachAdapterInUseCountsOnceAndOthersNot) {
   EXPECT_EQ(base.weight_bytes, CostOf(config, c).weight_bytes);
 }
 
+TEST(StepCostTest, SitesDivideAnAdaptersBytes) {
+  using engine::DeviceSite;
+  const StepModel model = Model("llama-3-8b");
+  StepCase c = Decodes(64, 512, 64, 16, false);
+  const auto site = [&](DeviceSite s) { return SiteBytes(model.config, c, s); };
+  // [rank, inputs] and [outputs, rank] of two bytes, 64 adapters, 32 layers.
+  constexpr int64_t kUnit = int64_t{64} * 32 * 16 * 2;
+  EXPECT_EQ(site(DeviceSite::kQkv), kUnit * (3 * 4096 + 4096 + 2 * 1024));
+  EXPECT_EQ(site(DeviceSite::kO), kUnit * 2 * 4096);
+  EXPECT_EQ(site(DeviceSite::kGateUp), kUnit * 2 * (4096 + 14336));
+  EXPECT_EQ(site(DeviceSite::kDown), kUnit * (14336 + 4096));
+  c.attention_only = true;
+  EXPECT_EQ(site(DeviceSite::kO), kUnit * 2 * 4096);
+  EXPECT_EQ(site(DeviceSite::kGateUp) + site(DeviceSite::kDown), 0);
+  for (const StepCase& alone : LoraCases(model)) {
+    int64_t bytes = 0;
+    for (const DeviceSite s :
+         {DeviceSite::kQkv, DeviceSite::kO, DeviceSite::kGateUp, DeviceSite::kDown}) {
+      bytes += SiteBytes(model.config, alone, s);
+    }
+    EXPECT_EQ(bytes, CostOf(model.config, alone).adapter_bytes) << alone.name;
+  }
+}
+
 TEST(StepCostTest, FloorsAreThoseWorkedOutByHand) {
   const auto floor_ms = [](const char* name, int rows, int adapters, int rank, bool attention) {
     return 1e-3 * FloorUs(CostOf(Model(name).config, Decodes(rows, 512, adapters, rank, attention)),
@@ -138,6 +162,17 @@ TEST(StepCasesTest, OfEachModelHaveNamesOfTheirOwnAndWhatTheirNamesSay) {
                    "256 rows, 8 x r16 qkvo", "64 rows, 16 x r8/16/64/256 all",
                    "prefill of 2048, 8 x r16 qkvo", "64 rows, one of 32768 tokens, 16 x r16 all"}));
   EXPECT_THAT(names, testing::Not(testing::Contains("16 rows, 64 x r16 all")));
+}
+
+TEST(StepCasesTest, LoraAloneIsTimedAtEveryRankAndNumberOfAdapters) {
+  std::vector<std::string> names;
+  for (const StepCase& c : LoraCases(Model("llama-3-8b"))) names.push_back(c.name);
+  EXPECT_THAT(names, testing::ElementsAre("64 rows, 64 x r16 all", "64 rows, 64 x r16 qkvo",
+                                          "64 rows, 1 x r16 all", "64 rows, 8 x r16 all",
+                                          "64 rows, 16 x r16 all", "64 rows, 16 x r8 all",
+                                          "64 rows, 16 x r64 all", "64 rows, 16 x r256 all",
+                                          "64 rows, 16 x r8/16/64/256 all", "1 rows, 1 x r16 all",
+                                          "prefill of 2048, 8 x r16 all"));
 }
 
 TEST(StepCasesTest, AnUnknownShapeIsNotFoundAndSaysWhichThereAre) {

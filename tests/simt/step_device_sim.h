@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "bench/gpu/step_bench.h"
 #include "tests/simt/library_ops_sim.h"
@@ -29,6 +30,16 @@ inline void AdaptToSim(bench::StepDevice* device, bench::StepBenchOptions* optio
   options->rig.now_us = [sim = &SimOf(*device)] { return sim->now_us(); };
   options->ceilings = {
       .read_bytes = int64_t{1} << 19, .host_bytes = int64_t{1} << 18, .repeats = 2};
+}
+
+// A few short steps of the tiny model; `more` arguments behind these. REQUIRES: they are right.
+inline bench::StepBenchOptions TinyStepOptions(bench::StepDevice* device,
+                                               const std::vector<absl::string_view>& more = {}) {
+  std::vector<absl::string_view> arguments = {"--shape", "tiny", "--blocks", "2", "--replays", "2"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  bench::StepBenchOptions options = bench::ParseStepBench(arguments).value();
+  AdaptToSim(device, &options);
+  return options;
 }
 
 }  // namespace chorus::test
