@@ -88,8 +88,8 @@ struct Engine::Impl {
             model.adapters.get(), options.loader_threads,
             LoadAnswers{.done =
                             [this](LoadDone done) {
-                              Post([done = std::move(done)](Scheduler& s, absl::Time now) {
-                                s.OnLoadDone(done, now);
+                              Post([this, done = std::move(done)](Scheduler&, absl::Time now) {
+                                OnLoadDone(done, now);
                               });
                             },
                         .arriving =
@@ -124,7 +124,9 @@ struct Engine::Impl {
   void Loop();
   void WaitForWork(bool ran);
   void Deliver(std::vector<Message> messages);
+  void OnLoadDone(const LoadDone& done, absl::Time now);
   bool RunStep();
+  void Fail(const absl::Status& status);
   void TakeSnapshot(absl::Time now);
   void Stop();
 
@@ -316,6 +318,18 @@ void Engine::Impl::Deliver(std::vector<Message> messages) {
   if (failed) scheduler.FailAll(DeviceLost());
 }
 
+void Engine::Impl::OnLoadDone(const LoadDone& done, absl::Time now) {
+  scheduler.OnLoadDone(done, now);
+  if (failed || done.status.ok() || absl::IsCancelled(done.status)) return;
+  if (const absl::Status device = model.runner->Check(); !device.ok()) Fail(device);
+}
+
+void Engine::Impl::Fail(const absl::Status& status) {
+  failed = true;
+  failure = status.ToString();
+  scheduler.FailAll(status);
+}
+
 bool Engine::Impl::RunStep() {
   const std::optional<StepPlan> plan = scheduler.PlanStep(clock->Now());
   if (!plan.has_value()) return false;
@@ -324,9 +338,7 @@ bool Engine::Impl::RunStep() {
   const absl::Duration step_time = clock->Now() - begin;
   step_seconds += absl::ToDoubleSeconds(step_time);
   if (!result.ok()) {
-    failed = true;
-    failure = result.status().ToString();
-    scheduler.FailAll(result.status());
+    Fail(result.status());
     return false;
   }
   scheduler.CommitStep(*result, step_time);

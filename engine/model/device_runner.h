@@ -78,6 +78,7 @@ class DeviceRunner : public Runner {
   // InvalidArgument for a plan that is not well formed or beyond the options; the runner stays
   // usable. Any other error is the device's.
   absl::StatusOr<StepResult> Run(const StepPlan& plan) override;
+  absl::Status Check() override { return stream_->Synchronize(); }
 
   // The same forward pass up to the logits of `rows`, which need not be sorted:
   // [rows, vocabulary] f32. The plan's own samples are not drawn. A shape makes the step's buckets

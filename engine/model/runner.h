@@ -32,6 +32,10 @@ class Runner {
   // Runs the plan to its end. A Status means that the device is lost: the engine fails all work in
   // flight. A row whose logits are not finite gives token -1 and harms nobody else.
   virtual absl::StatusOr<StepResult> Run(const StepPlan& plan) = 0;
+
+  // OK unless the device is lost. Asked when a load has failed: where nothing runs, no step would
+  // find out.
+  virtual absl::Status Check() { return absl::OkStatus(); }
 };
 
 // Which part of a model a runner, its weights and its pool hold, under tensor parallelism.

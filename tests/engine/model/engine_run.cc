@@ -1,6 +1,7 @@
 #include "tests/engine/model/engine_run.h"
 
 #include <bit>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/model/cpu_runner.h"
@@ -29,27 +30,46 @@ absl::StatusOr<std::unique_ptr<EngineRun>> EngineRun::Start(const std::string& m
   CHORUS_ASSIGN_OR_RETURN(const engine::ModelConfig config, engine::ModelConfig::Load(model_dir));
   CHORUS_ASSIGN_OR_RETURN(engine::Weights weights,
                           engine::Weights::Load(model_dir, config, options.dtype, engine::Shard{}));
-  std::unique_ptr<EngineRun> run(new EngineRun(config, options));
+  std::unique_ptr<EngineRun> run(new EngineRun());
+  run->memory_.emplace(options.dtype, config.kv_heads, config.head_dim, options.num_pages,
+                       config.layers);
   engine::Engine::Model model;
   model.base_digest = weights.digest();
-  model.pool = run->memory_.view();
+  model.pool = run->memory_->view();
   model.adapters = std::make_unique<engine::HostAdapterPages>(model.pool);
-  model.eos_token_ids = config.eos_token_ids;
-  model.max_positions = config.max_positions;
-  model.vocabulary = config.vocabulary;
   CHORUS_ASSIGN_OR_RETURN(model.runner,
                           engine::CpuRunner::Create(config, std::move(weights), model.pool,
                                                     {.num_workers = options.num_workers,
                                                      .max_rows = options.engine.max_step_tokens}));
-  engine::EngineOptions engine_options = options.engine;
-  engine_options.stream_capacity = kStreamCapacity;
-  CHORUS_ASSIGN_OR_RETURN(run->engine_, engine::Engine::Start(engine_options, std::move(model),
-                                                              run->bell_, &run->clock_));
+  CHORUS_RETURN_IF_ERROR(run->StartEngine(config, std::move(model), options.engine));
   return run;
 }
 
-EngineRun::EngineRun(const engine::ModelConfig& config, const EngineRunOptions& options)
-    : memory_(options.dtype, config.kv_heads, config.head_dim, options.num_pages, config.layers) {}
+absl::StatusOr<std::unique_ptr<EngineRun>> EngineRun::Start(const engine::ModelConfig& config,
+                                                            engine::Backend backend,
+                                                            const engine::EngineOptions& options) {
+  std::unique_ptr<EngineRun> run(new EngineRun());
+  engine::Engine::Model model;
+  model.base_digest = backend.weights_digest;
+  model.pool = backend.pool;
+  model.runner = std::move(backend.runner);
+  model.adapters = std::move(backend.adapters);
+  model.limits = backend.limits;
+  run->backend_ = std::move(backend);
+  CHORUS_RETURN_IF_ERROR(run->StartEngine(config, std::move(model), options));
+  return run;
+}
+
+absl::Status EngineRun::StartEngine(const engine::ModelConfig& config, engine::Engine::Model model,
+                                    engine::EngineOptions options) {
+  model.eos_token_ids = config.eos_token_ids;
+  model.max_positions = config.max_positions;
+  model.vocabulary = config.vocabulary;
+  options.stream_capacity = kStreamCapacity;
+  CHORUS_ASSIGN_OR_RETURN(engine_,
+                          engine::Engine::Start(options, std::move(model), bell_, &clock_));
+  return absl::OkStatus();
+}
 
 EngineRun::~EngineRun() {
   engine_.reset();

@@ -1,16 +1,18 @@
-// EngineRun: a real Engine with threads over a CpuRunner, and what its readers hear. The test's
-// thread plays all clients.
+// EngineRun: a real Engine with threads, over a CpuRunner or over a backend, and what its readers
+// hear. The test's thread plays all clients.
 #ifndef CHORUS_TESTS_ENGINE_MODEL_ENGINE_RUN_H_
 #define CHORUS_TESTS_ENGINE_MODEL_ENGINE_RUN_H_
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/backend/backend.h"
 #include "engine/engine.h"
 #include "engine/model/model_config.h"
 #include "tests/support/fake_clock.h"
@@ -48,6 +50,10 @@ class EngineRun {
  public:
   static absl::StatusOr<std::unique_ptr<EngineRun>> Start(const std::string& model_dir,
                                                           const EngineRunOptions& options);
+  // Over a backend of this model, which was made for `options`.
+  static absl::StatusOr<std::unique_ptr<EngineRun>> Start(const engine::ModelConfig& config,
+                                                          engine::Backend backend,
+                                                          const engine::EngineOptions& options);
   ~EngineRun();
 
   absl::Status Submit(const engine::GenerateRequest& request);
@@ -64,12 +70,15 @@ class EngineRun {
   }
 
  private:
-  EngineRun(const engine::ModelConfig& config, const EngineRunOptions& options);
+  EngineRun() = default;
 
+  absl::Status StartEngine(const engine::ModelConfig& config, engine::Engine::Model model,
+                           engine::EngineOptions options);
   void Hear(const engine::StreamEvent& event, HeardChoice* choice);
 
   FakeClock clock_;
-  TestPool memory_;
+  std::optional<TestPool> memory_;  // of a CpuRunner
+  engine::Backend backend_;         // what the engine did not take
   const std::shared_ptr<engine::StreamBell> bell_ = std::make_shared<engine::StreamBell>();
   std::unique_ptr<engine::Engine> engine_;
   std::map<const engine::TokenStream*, std::string> names_;

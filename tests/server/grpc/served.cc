@@ -1,12 +1,17 @@
 #include "tests/server/grpc/served.h"
 
+#include <utility>
+
 #include "absl/time/clock.h"
 #include "kernels/check.h"
 #include "tests/support/serving_dir.h"
 
 namespace chorus::test {
 
-Served::Served(server::ServerConfig config) {
+Served::Served(server::ServerConfig config)
+    : Served(std::move(config), *server::ServingDevice::Open("cpu")) {}
+
+Served::Served(server::ServerConfig config, server::ServingDevice device) {
   WriteServingDir(model_dir_.path());
   config.model = model_dir_.path();
   config.served_model_name = "base";
@@ -18,13 +23,15 @@ Served::Served(server::ServerConfig config) {
   absl::StatusOr<engine::ModelConfig> model = engine::ModelConfig::Load(config.model);
   CHORUS_CHECK(model.ok());
   model_ = *std::move(model);
-  absl::StatusOr<std::unique_ptr<server::Daemon>> daemon = server::Daemon::Start(config);
+  absl::StatusOr<std::unique_ptr<server::Daemon>> daemon =
+      server::Daemon::Start(config, std::move(device));
   if (!daemon.ok()) std::fprintf(stderr, "%s\n", daemon.status().ToString().c_str());
   CHORUS_CHECK(daemon.ok());
   daemon_ = *std::move(daemon);
   ticks_ = std::thread([this] {
-    while (!stopping_) {
-      CHORUS_CHECK(daemon_->Tick().ok());
+    while (!stopping_ && failure_.ok()) {
+      failure_ = daemon_->Tick();
+      CHORUS_CHECK(failure_.ok() || may_fail_);
       absl::SleepFor(server::Daemon::kTick);
     }
   });
@@ -37,7 +44,12 @@ Served::Served(server::ServerConfig config) {
 
 Served::~Served() {
   stopping_ = true;
+  if (ticks_.joinable()) ticks_.join();
+}
+
+absl::Status Served::Failure() {
   ticks_.join();
+  return failure_;
 }
 
 AdapterFiles Served::MakeAdapter(uint64_t seed, int rank) const {

@@ -23,7 +23,13 @@ class Served {
  public:
   // `config`'s model, store and addresses are set here.
   explicit Served(server::ServerConfig config = {});
+  // On this device, whatever `config` says of one.
+  Served(server::ServerConfig config, server::ServingDevice device);
   ~Served();
+
+  // The engine will fail: until this is called it must not. Failure waits and says with what.
+  void ExpectFailure() { may_fail_ = true; }
+  absl::Status Failure();
 
   server::Daemon& daemon() { return *daemon_; }
   std::shared_ptr<grpc::Channel> channel() const { return channel_; }
@@ -55,7 +61,9 @@ class Served {
   engine::ModelConfig model_;
   std::unique_ptr<server::Daemon> daemon_;
   std::atomic<bool> stopping_{false};
-  std::thread ticks_;  // what main's loop does
+  std::atomic<bool> may_fail_{false};
+  absl::Status failure_;  // once ticks_ has ended
+  std::thread ticks_;     // what main's loop does
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Inference::Stub> inference_;
   std::unique_ptr<v1::Adapters::Stub> adapters_;
