@@ -55,18 +55,19 @@ def launches(program):
     """What one layer of a step and the rest of it launch, by kind of step: from steps of a tiny
     model of two and of three layers on the simulator, whose products and attentions count as one
     launch each."""
-    counted = {}
-    for layers in (2, 3):
-        told = _bench(program, "--shape", "tiny", "--no-graphs", "--layers", str(layers),
-                      "--blocks", "1", "--replays", "1")
-        cases = {case["name"]: case for case in told["cases"]}
+    counted = {kind: {} for kind in LAUNCH_CASES}
+    for arguments, sides in (((), {"base": "base", "with_adapters": "with_adapters"}),
+                             (("--lora-cluster", "4"), {"with_adapters": "in_clusters"})):
+        two, three = (
+            {case["name"]: case for case in _bench(
+                program, "--shape", "tiny", "--no-graphs", "--layers", str(layers), "--blocks", "1",
+                "--replays", "1", *arguments)["cases"]}
+            for layers in (2, 3))
         for kind, name in LAUNCH_CASES.items():
-            for side in ("base", "with_adapters"):
-                counted.setdefault((kind, side), []).append(cases[name][side]["launches"])
-    return {kind: {side: {"layer": counted[kind, side][1] - counted[kind, side][0],
-                          "rest": 3 * counted[kind, side][0] - 2 * counted[kind, side][1]}
-                   for side in ("base", "with_adapters")}
-            for kind in LAUNCH_CASES}
+            for side, called in sides.items():
+                few, more = (cases[name][side]["launches"] for cases in (two, three))
+                counted[kind][called] = {"layer": more - few, "rest": 3 * few - 2 * more}
+    return counted
 
 
 def _cuda_static(root):

@@ -84,12 +84,13 @@ class TargetsTest(unittest.TestCase):
         self.assertEqual((found, len(missing)), ([], 7 + 2 + 1))
 
 
-# Launches: nine a layer and five more; with adapters eight more a layer and one.
+# Launches: nine a layer and five more; with adapters eight more a layer and one, in clusters four.
 PROGRAM = """#!/usr/bin/env python3
 import json, sys
 a = sys.argv
 n = int(a[a.index("--layers") + 1])
-sides = {"base": {"launches": 9 * n + 5}, "with_adapters": {"launches": 17 * n + 6}}
+lora = 4 if "--lora-cluster" in a else 8
+sides = {"base": {"launches": 9 * n + 5}, "with_adapters": {"launches": (9 + lora) * n + 6}}
 cases = [{"name": name, **sides}
          for name in ("4 rows, 4 x r16 all", "other", "prefill of 24, 2 x r16 all")]
 json.dump({"cases": cases}, open(a[a.index("--json") + 1], "w"))
@@ -106,7 +107,8 @@ class ModelTest(unittest.TestCase):
             counted = gpu_model.launches(program)
         for kind in ("decode", "prefill"):
             self.assertEqual(counted[kind], {"base": {"layer": 9, "rest": 5},
-                                             "with_adapters": {"layer": 17, "rest": 6}})
+                                             "with_adapters": {"layer": 17, "rest": 6},
+                                             "in_clusters": {"layer": 13, "rest": 6}})
 
     def test_a_program_that_fails_is_an_error(self):
         with self.assertRaises(RuntimeError):
