@@ -104,10 +104,12 @@ void DeviceLora::ChooseKernels(DType dtype, int32_t compute_capability) {
   const bool bf16 = dtype == DType::kBf16;
   if (compute_capability >= 90) {
     shrink_ = bf16 ? &kernels::kLoraShrinkBf16 : &kernels::kLoraShrinkF16;
+    shrink_shared_ = kernels::kLoraShrinkShared;
     expand_[0] = bf16 ? &kernels::kLoraExpandBf16F32 : &kernels::kLoraExpandF16F32;
     expand_[1] = bf16 ? &kernels::kLoraExpandBf16Bf16 : &kernels::kLoraExpandF16F16;
   } else {
     shrink_ = bf16 ? &kernels::kLoraShrinkLanesBf16 : &kernels::kLoraShrinkLanesF16;
+    shrink_shared_ = kernels::kLoraShrinkLanesShared;
     expand_[0] = bf16 ? &kernels::kLoraExpandLanesBf16F32 : &kernels::kLoraExpandLanesF16F32;
     expand_[1] = bf16 ? &kernels::kLoraExpandLanesBf16Bf16 : &kernels::kLoraExpandLanesF16F16;
   }
@@ -227,7 +229,7 @@ void DeviceLora::SizeLists() {
 absl::Status DeviceLora::Prepare(kernels::Device* device) const {
   CHORUS_RETURN_IF_ERROR(device->Prepare(kernels::kLoraPlan, kernels::kLoraPlanShared));
   if (cluster_ != nullptr) return device->Prepare(*cluster_, kernels::kLoraClusterShared);
-  CHORUS_RETURN_IF_ERROR(device->Prepare(*shrink_, kernels::kLoraShrinkShared));
+  CHORUS_RETURN_IF_ERROR(device->Prepare(*shrink_, shrink_shared_));
   CHORUS_RETURN_IF_ERROR(device->Prepare(*expand_[0], kernels::kLoraExpandShared));
   return device->Prepare(*expand_[1], kernels::kLoraExpandShared);
 }
@@ -279,7 +281,7 @@ absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int3
   CHORUS_ASSIGN_OR_RETURN(kernels::DeviceStream* const on, Follow(stream));
   if (cluster_ != nullptr) return RunClusters(site, layer, x, rows, on);
   CHORUS_RETURN_IF_ERROR(
-      on->Launch(*shrink_, blocks_, kernels::kLoraShrinkShared,
+      on->Launch(*shrink_, blocks_, shrink_shared_,
                  kernels::LoraShrinkParams{.x = x,
                                            .x_stride = shape.inputs,
                                            .inputs = shape.inputs,

@@ -112,6 +112,7 @@ class DeviceLora {
   int32_t multiprocessors_left_ = 0;
   kernels::LaunchBegin begin_ = kernels::LaunchBegin::kInOrder;
   const kernels::Kernel* shrink_ = nullptr;
+  int32_t shrink_shared_ = 0;                 // bytes
   const kernels::Kernel* expand_[2] = {};     // by HasNarrowDelta
   const kernels::Kernel* cluster_ = nullptr;  // if set, in place of both
   kernels::DeviceBuffer lists_memory_, planes_memory_, delta_memory_;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
+#include "kernels/device/block_limits.h"
 #include "kernels/device/cluster_check.h"
 #include "kernels/device/cuda_choice.h"
 #include "kernels/device/cuda_context.h"
@@ -53,6 +54,7 @@ class CudaDeviceImpl : public CudaDevice {
   const CudaChoice choice_;
   CudaContext context_;
   DeviceInfo info_;
+  int64_t reserved_shared_bytes_ = 0;  // that the system keeps of every block
 };
 
 absl::Status CudaDeviceImpl::ReadInfo() {
@@ -64,6 +66,7 @@ absl::Status CudaDeviceImpl::ReadInfo() {
   context_.set_allows_early(info_.compute_capability >= 90);
   info_.multiprocessors = properties.multiProcessorCount;
   info_.max_block_shared_bytes = static_cast<int32_t>(properties.sharedMemPerBlockOptin);
+  reserved_shared_bytes_ = static_cast<int64_t>(properties.reservedSharedMemPerBlock);
   info_.l2_bytes = properties.l2CacheSize;
   info_.total_bytes = static_cast<int64_t>(properties.totalGlobalMem);
   return absl::OkStatus();
@@ -126,12 +129,9 @@ absl::StatusOr<DeviceBuffer> CudaDeviceImpl::AllocatePinned(int64_t bytes) {
 
 absl::Status CudaDeviceImpl::CheckFits(const Kernel& kernel, int32_t shared_bytes,
                                        const cudaFuncAttributes& attributes) const {
-  const int64_t shared = shared_bytes + static_cast<int64_t>(attributes.sharedSizeBytes);
-  if (shared > info_.max_block_shared_bytes) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(kernel.name, ": needs ", shared, " bytes of shared memory a block, ",
-                     info_.name, " has ", info_.max_block_shared_bytes));
-  }
+  CHORUS_RETURN_IF_ERROR(CheckBlockShared(kernel, shared_bytes,
+                                          static_cast<int64_t>(attributes.sharedSizeBytes),
+                                          reserved_shared_bytes_, info_));
   if (kernel.threads > attributes.maxThreadsPerBlock) {
     return absl::FailedPreconditionError(
         absl::StrCat(kernel.name, ": has blocks of ", kernel.threads, " threads, at most ",

@@ -8,7 +8,7 @@ namespace {
 
 template <class Arch>
 CHORUS_DEVICE auto WarpSumsOf(Arch& arch, int buffer) {
-  return Shared<float>(arch, buffer * kLoraWarps * kWarpSums * 4, kLoraWarps * kWarpSums);
+  return Shared<float>(arch, buffer * kWarpSumsBytes, kLoraWarps * kWarpSums);
 }
 
 template <class Arch>
@@ -50,6 +50,7 @@ CHORUS_DEVICE void StorePlane(Arch& arch, const LoraShrinkParams& params, const 
 
 template <Feed kFeed, class T, class Arch>
 CHORUS_DEVICE void LoraShrinkBody(Arch& arch, const LoraShrinkParams& params) {
+  constexpr int kBuffers = kFeed == Feed::kBulk ? 2 : 1;
   // Not behind the count: an item that is none is not looked at.
   LoraItem next = LoadItem(arch, params.work, Min(arch.Block(), params.work.capacity - 1));
   const int32_t count = arch.Global(params.work.count, 1).Load(0);
@@ -57,7 +58,7 @@ CHORUS_DEVICE void LoraShrinkBody(Arch& arch, const LoraShrinkParams& params) {
     arch.WaitForPrior();
     return;
   }
-  WarpFeed<Arch, kFeed> feed(arch, params.work, kShrinkFeedOffset);
+  WarpFeed<Arch, kFeed> feed(arch, params.work, kBuffers * kWarpSumsBytes);
   ShrinkPart next_part = ShrinkPartOf(next, arch.Warp());
   feed.Ask(next, ShrinkRunsOf(next, next_part, InputBlocksOf(next, next_part, 0)));
   arch.WaitForPrior();  // adapters do not come from it, but x does
@@ -81,10 +82,11 @@ CHORUS_DEVICE void LoraShrinkBody(Arch& arch, const LoraShrinkParams& params) {
       }
       AddTurn<4, T>(arch, params, item, part, InputBlocksOf(item, part, turn), feed, sums);
     }
+    if constexpr (kBuffers == 1) arch.Sync();  // the sums of the item before have been read
     LeaveSums(arch, part, buffer, sums);
     arch.Sync();
     StorePlane(arch, params, item, buffer);
-    buffer = 1 - buffer;
+    buffer = kBuffers - 1 - buffer;
   }
 }
 

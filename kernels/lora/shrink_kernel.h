@@ -34,16 +34,21 @@ struct LoraShrinkParams {
 };
 
 // Threads: kLoraThreads; any number of blocks; shared memory: kLoraShrinkShared.
-// Lanes: for GPUs older than compute capability 9.0, where the others trap.
+// Lanes: for GPUs older than compute capability 9.0, where the others trap; shared memory:
+// kLoraShrinkLanesShared.
 extern const Kernel kLoraShrinkBf16;
 extern const Kernel kLoraShrinkF16;
 extern const Kernel kLoraShrinkLanesBf16;
 extern const Kernel kLoraShrinkLanesF16;
 
-// Shared memory: two buffers of every warp's sums in f32, then the feeds.
+// Shared memory: two buffers of every warp's sums in f32, then the feeds. Older GPUs have less of
+// it: one buffer, and a Sync more, for two blocks on a multiprocessor.
 constexpr int32_t kWarpSums = kPieceRows * kWarpRankBlocks * kTileRanks;
-constexpr int32_t kShrinkFeedOffset = 2 * kLoraWarps * kWarpSums * 4;
-constexpr int32_t kLoraShrinkShared = kShrinkFeedOffset + kFeedBytes;
+constexpr int32_t kWarpSumsBytes = kLoraWarps * kWarpSums * 4;
+constexpr int32_t kLoraShrinkShared = 2 * kWarpSumsBytes + kFeedBytes;
+constexpr int32_t kLoraShrinkLanesShared = kWarpSumsBytes + kFeedBytes;
+static_assert(2 * (kLoraShrinkShared + 1024) <= 228 << 10);
+static_assert(2 * (kLoraShrinkLanesShared + 1024) <= 164 << 10);
 
 }  // namespace chorus::kernels
 

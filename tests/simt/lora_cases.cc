@@ -210,7 +210,8 @@ class Batch {
     const bool bf16 = c_.dtype == DType::kBf16;
     const Kernel& kernel = c_.bulk ? (bf16 ? kLoraShrinkBf16 : kLoraShrinkF16)
                                    : (bf16 ? kLoraShrinkLanesBf16 : kLoraShrinkLanesF16);
-    return RunSimt(kernel, c_.blocks, kLoraShrinkShared, &params, memory, Early(options)).failure;
+    const int32_t shared = c_.bulk ? kLoraShrinkShared : kLoraShrinkLanesShared;
+    return RunSimt(kernel, c_.blocks, shared, &params, memory, Early(options)).failure;
   }
 
   std::string Expand(const SimtOptions& options) {

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
+#include "kernels/device/block_limits.h"
 #include "kernels/device/cluster_check.h"
 #include "kernels/status_macros.h"
 #include "tests/simt/sim_stream.h"
@@ -243,11 +244,8 @@ absl::Status SimDevice::Prepare(const Kernel& kernel, int32_t shared_bytes) {
         absl::StrCat(kernel.name, ": was not compiled for the SIMT executor"));
   }
   CHORUS_RETURN_IF_ERROR(CheckClusters(kernel, options_.info));
-  if (shared_bytes > options_.info.max_block_shared_bytes) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(kernel.name, ": needs ", shared_bytes, " bytes of shared memory a block, ",
-                     options_.info.name, " has ", options_.info.max_block_shared_bytes));
-  }
+  CHORUS_RETURN_IF_ERROR(CheckBlockShared(kernel, shared_bytes, /*code_bytes=*/0,
+                                          /*reserved_bytes=*/0, options_.info));
   int32_t& prepared = prepared_bytes_[&kernel];
   prepared = std::max(prepared, shared_bytes);
   return absl::OkStatus();
