@@ -59,11 +59,14 @@ engine::Json Tokenizer() {
 
 }  // namespace
 
-void WriteServingDir(const std::string& dir) {
-  TinyModel::Make("LlamaForCausalLM", {{"vocab_size", kServingVocabulary},
-                                       {"max_position_embeddings", kServingPositions},
-                                       {"eos_token_id", kServingEnd}})
-      .Write(dir);
+void WriteServingDir(const std::string& dir, ServingHeads heads) {
+  engine::Json fields = {{"vocab_size", kServingVocabulary},
+                         {"max_position_embeddings", kServingPositions},
+                         {"eos_token_id", kServingEnd}};
+  if (heads == ServingHeads::kOfGpus) {
+    fields.update({{"head_dim", 64}, {"hidden_size", 64}, {"intermediate_size", 96}});
+  }
+  TinyModel::Make("LlamaForCausalLM", fields).Write(dir);
   WriteFile(dir + "/tokenizer.json", Tokenizer().dump(1));
   const engine::Json config = {{"eos_token", "<|end|>"}, {"chat_template", kChatTemplate}};
   WriteFile(dir + "/tokenizer_config.json", config.dump(1));

@@ -15,8 +15,11 @@ inline constexpr int32_t kServingTokens = 261;        // of the tokenizer
 inline constexpr int32_t kServingVocabulary = 264;    // of the model, which knows three more
 inline constexpr int32_t kServingPositions = 32'768;  // seconds of one answer
 
+// The CPU takes heads of any size, a GPU's attention does not.
+enum class ServingHeads { kSmall, kOfGpus };
+
 // REQUIRES: `dir` exists.
-void WriteServingDir(const std::string& dir);
+void WriteServingDir(const std::string& dir, ServingHeads heads = ServingHeads::kSmall);
 
 }  // namespace chorus::test
 

@@ -12,7 +12,8 @@ Served::Served(server::ServerConfig config)
     : Served(std::move(config), *server::ServingDevice::Open("cpu")) {}
 
 Served::Served(server::ServerConfig config, server::ServingDevice device) {
-  WriteServingDir(model_dir_.path());
+  WriteServingDir(model_dir_.path(),
+                  device.is_cpu() ? ServingHeads::kSmall : ServingHeads::kOfGpus);
   config.model = model_dir_.path();
   config.served_model_name = "base";
   config.store = store_dir_.path() + "/store";
