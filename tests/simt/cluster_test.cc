@@ -166,14 +166,33 @@ CHORUS_DEVICE void SyncOfTheBlockBody(Arch& arch, const ClusterParams&) {
 }
 CLUSTER_KERNEL(SyncOfTheBlock, 2, SyncOfTheBlockBody)
 
+template <class Arch>
+CHORUS_DEVICE void CountedBody(Arch& arch, const ClusterParams&) {
+  Write(arch, 0.0f);
+  arch.ClusterSync();
+  if (arch.Thread() == 7 && arch.ClusterBlock() == 0) {
+    arch.AtomicAdd(Shared<int32_t>(arch, 0, kCells), 0, 1);  // <count>
+  }
+  if (arch.ClusterBlock() == 1) Read(arch, 0);
+  arch.ClusterSync();
+}
+CLUSTER_KERNEL(Counted, 2, CountedBody)
+
 TEST(ClusterTest, ReadsAreOrderedAgainstTheOwnersWrites) {
+  const std::string of_zero = ": reads shared byte 0 of block 0, what its thread ";
+  EXPECT_EQ(Failure(kCounted), "kCounted, block 1: thread 0 at " + Place("read") + of_zero +
+                                   "7 changed at line " + Line("count") +
+                                   ", with no ClusterSync between");
+  EXPECT_EQ(Failure(kCounted, {.order = Order::kReverse}),
+            "kCounted, block 0: thread 7 at " + Place("count") +
+                ": changes shared byte 0, what block 1 read at line " + Line("read") +
+                ", with no ClusterSync between");
   EXPECT_EQ(Failure(kNoSync), "kNoSync, block 0: thread 0 at " + Place("read") +
                                   ": reads shared memory of block 1 with no ClusterSync before, so "
                                   "that it may not have begun");
   for (const Kernel* kernel : {&kUnordered, &kSyncOfTheBlock}) {
     EXPECT_EQ(Failure(*kernel), std::string(kernel->name) + ", block 1: thread 0 at " +
-                                    Place("read") + ": reads shared byte 0 of block 0, what its " +
-                                    "thread 0 wrote at line " + Line("write") +
+                                    Place("read") + of_zero + "0 wrote at line " + Line("write") +
                                     ", with no ClusterSync between");
     EXPECT_EQ(Failure(*kernel, {.order = Order::kReverse}),
               std::string(kernel->name) + ", block 0: thread 31 at " + Place("write") +
