@@ -12,8 +12,8 @@ class JobObserver : public LoadObserver {
       : ticket_(ticket), cancelled_(*cancelled), answers_(*answers) {}
 
   bool cancelled() const override { return cancelled_.load(); }
-  void Arriving(std::shared_ptr<const LayerArrivals> arrivals, absl::Time end) override {
-    answers_.arriving({ticket_, std::move(arrivals), end});
+  void Arriving(std::shared_ptr<const LayerArrivals> arrivals) override {
+    answers_.arriving({ticket_, std::move(arrivals)});
   }
 
  private:

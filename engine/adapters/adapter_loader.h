@@ -35,7 +35,6 @@ struct LoadDone {
 struct LoadArriving {
   uint64_t ticket = 0;
   std::shared_ptr<const LayerArrivals> arrivals;
-  absl::Time end;  // when the last layer is expected to be there
 };
 
 // What became of jobs: called on loader threads.

@@ -10,7 +10,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "engine/adapters/adapter_version.h"
 #include "engine/model/layer_arrivals.h"
 #include "kernels/device/pool_view.h"
@@ -24,9 +23,8 @@ class LoadObserver {
   // The load is not wanted any more: end it soon.
   virtual bool cancelled() const = 0;
   // Called at most once, when nothing but the device's copies is left: steps that wait for each
-  // layer may use the adapter. From now on the load cannot be cancelled. `end`: when the last layer
-  // is expected to be there.
-  virtual void Arriving(std::shared_ptr<const LayerArrivals> arrivals, absl::Time end) = 0;
+  // layer may use the adapter. From now on the load cannot be cancelled.
+  virtual void Arriving(std::shared_ptr<const LayerArrivals> arrivals) = 0;
 };
 
 class AdapterTarget {

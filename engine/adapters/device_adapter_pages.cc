@@ -65,15 +65,13 @@ absl::Status DeviceAdapterPages::Load(const AdapterVersion& adapter, std::span<c
     MutexLock lock(&mutex_);
     alone = ++num_copying_ == 1;
   }
-  const absl::Time begin = clock_.Now();
-  const absl::Status enqueued = Enqueue(reader.get(), copies, *observer);
-  if (enqueued.ok() && alone) {
-    const double seconds = static_cast<double>(bytes) / bytes_per_second_;
-    observer->Arriving(copies.arrivals, std::max(begin + absl::Seconds(seconds), clock_.Now()));
+  absl::Status status = Enqueue(reader.get(), copies, *observer);
+  if (status.ok() && alone) {
+    observer->Arriving(copies.arrivals);
+    status = AwaitLayers(copies);
   }
-  const absl::Status ended = WaitForEnd(copies);
-  CHORUS_RETURN_IF_ERROR(enqueued);
-  CHORUS_RETURN_IF_ERROR(ended);
+  status.Update(AwaitEnd(copies));
+  CHORUS_RETURN_IF_ERROR(status);
   if (reader == nullptr) return absl::OkStatus();
   images_->Keep(key, std::move(copies.image));
   if (adapter.retired()) images_->Forget(key);  // it may have been forgotten a moment ago
@@ -82,16 +80,16 @@ absl::Status DeviceAdapterPages::Load(const AdapterVersion& adapter, std::span<c
 
 absl::StatusOr<DeviceAdapterPages::Copies> DeviceAdapterPages::MakeCopies(
     const AdapterVersion& adapter, std::span<const int32_t> cells) {
-  Copies copies{.layout = adapter.layout(),
+  LayerArrivals::Events layers;
+  for (int32_t layer = 0; layer < pool_.num_slabs; ++layer) {
+    CHORUS_ASSIGN_OR_RETURN(layers.emplace_back(), device_.NewEvent());
+  }
+  CHORUS_ASSIGN_OR_RETURN(std::unique_ptr<kernels::DeviceEvent> end, device_.NewEvent());
+  return Copies{.layout = adapter.layout(),
                 .runs = CellRuns(pool_, cells),
                 .image = nullptr,
-                .arrivals = std::make_shared<LayerArrivals>(),
-                .end = nullptr};
-  CHORUS_ASSIGN_OR_RETURN(copies.end, device_.NewEvent());
-  for (int32_t layer = 0; layer < pool_.num_slabs; ++layer) {
-    CHORUS_ASSIGN_OR_RETURN(copies.arrivals->layers.emplace_back(), device_.NewEvent());
-  }
-  return copies;
+                .arrivals = std::make_shared<LayerArrivals>(std::move(layers)),
+                .end = std::move(end)};
 }
 
 absl::Status DeviceAdapterPages::Enqueue(const ImageReader* reader, const Copies& copies,
@@ -116,19 +114,36 @@ absl::Status DeviceAdapterPages::EnqueueLayer(int32_t layer, const Copies& copie
     CHORUS_RETURN_IF_ERROR(stream_->CopyToDevice(to.data(), from.data(), std::ssize(from)));
     at += std::ssize(from);
   }
-  return stream_->Record(copies.arrivals->layers[static_cast<size_t>(layer)].get());
+  return stream_->Record(copies.arrivals->layers()[static_cast<size_t>(layer)].get());
 }
 
-absl::Status DeviceAdapterPages::WaitForEnd(const Copies& copies) {
-  absl::Status recorded;
+absl::Status DeviceAdapterPages::AwaitLayers(const Copies& copies) const {
+  const auto bytes = static_cast<double>(LayerBegin(copies.layout, pool_.num_slabs));
+  // As fast as copies were alone, or as slow as these are.
+  const absl::Duration alone = absl::Seconds(bytes / bytes_per_second_ / pool_.num_slabs);
+  const absl::Time begin = clock_.Now();
+  ArrivalProgress progress{.layers_there = 0, .at = begin, .layer_time = alone};
+  copies.arrivals->SetProgress(progress);
+  for (const auto& layer : copies.arrivals->layers()) {
+    CHORUS_RETURN_IF_ERROR(layer->Wait());
+    progress.at = clock_.Now();
+    ++progress.layers_there;
+    progress.layer_time = std::max(alone, (progress.at - begin) / progress.layers_there);
+    copies.arrivals->SetProgress(progress);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DeviceAdapterPages::AwaitEnd(const Copies& copies) {
+  absl::Status status;
   {
     MutexLock lock(&mutex_);
-    recorded = stream_->Record(copies.end.get());
+    status = stream_->Record(copies.end.get());
   }
-  const absl::Status ended = recorded.ok() ? copies.end->Wait() : recorded;
+  if (status.ok()) status = copies.end->Wait();
   MutexLock lock(&mutex_);
   --num_copying_;
-  return ended;
+  return status;
 }
 
 }  // namespace chorus::engine

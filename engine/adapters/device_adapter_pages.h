@@ -56,7 +56,7 @@ class DeviceAdapterPages : public AdapterTarget {
     CellRuns runs;
     HostImages::ImageRef image;
     std::shared_ptr<LayerArrivals> arrivals;
-    std::unique_ptr<kernels::DeviceEvent> end;
+    std::unique_ptr<kernels::DeviceEvent> end;  // of all that was enqueued
   };
 
   DeviceAdapterPages(kernels::Device* device, const kernels::PoolView& pool,
@@ -75,8 +75,10 @@ class DeviceAdapterPages : public AdapterTarget {
   absl::Status Enqueue(const ImageReader* reader, const Copies& copies,
                        const LoadObserver& observer);
   absl::Status EnqueueLayer(int32_t layer, const Copies& copies) CHORUS_EXCLUDES(mutex_);
+  // Until every layer is there; who has the arrivals sees how far it is.
+  absl::Status AwaitLayers(const Copies& copies) const;
   // Until nothing that was enqueued writes any more.
-  absl::Status WaitForEnd(const Copies& copies) CHORUS_EXCLUDES(mutex_);
+  absl::Status AwaitEnd(const Copies& copies) CHORUS_EXCLUDES(mutex_);
   int64_t LayerBegin(const ImageLayout& layout, int32_t layer) const {
     return layout.layer_tiles_begin[static_cast<size_t>(layer)] * kernels::TileBytes(pool_.dtype);
   }

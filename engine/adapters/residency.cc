@@ -75,7 +75,6 @@ void Residency::OnLoadArriving(const LoadArriving& arriving) {
   if (resident->state == ResidencyState::kCancelling) return;
   resident->state = ResidencyState::kArriving;
   resident->arrivals = arriving.arrivals;
-  resident->arrival_end = arriving.end;
   TakeSlot(resident);
 }
 

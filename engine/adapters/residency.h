@@ -43,7 +43,6 @@ class Residency : public ReclaimSource {
     PageLease lease;
     int32_t slot = -1;                              // ARRIVING and RESIDENT only
     std::shared_ptr<const LayerArrivals> arrivals;  // ARRIVING only
-    absl::Time arrival_end;                         // when its last layer is expected
     int32_t max_rank = 0;
     int32_t running = 0;  // sequences that hold it
     int32_t waiting = 0;  // sequences queued for it

@@ -160,7 +160,7 @@ absl::Status DeviceDecoder::AwaitLayer(const DeviceStep& step, int32_t layer,
                                        DeviceStream* stream) {
   if (step.arrivals == nullptr) return absl::OkStatus();
   for (const auto& adapter : *step.arrivals) {
-    CHORUS_RETURN_IF_ERROR(stream->Wait(adapter->layers[static_cast<size_t>(layer)].get()));
+    CHORUS_RETURN_IF_ERROR(stream->Wait(adapter->layers()[static_cast<size_t>(layer)].get()));
   }
   return absl::OkStatus();
 }

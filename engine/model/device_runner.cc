@@ -257,7 +257,7 @@ absl::Status DeviceRunner::CheckPlan(const StepPlan& plan) const {
   for (const SlotChange& change : plan.slot_changes) CHORUS_RETURN_IF_ERROR(slots_.Check(change));
   for (const auto& adapter : plan.arrivals) {
     CHORUS_RETURN_IF_ERROR(check("layers short of an adapter on its way",
-                                 config_.layers - std::ssize(adapter->layers), 1));
+                                 config_.layers - std::ssize(adapter->layers()), 1));
   }
   CHORUS_RETURN_IF_ERROR(check("page copies", static_cast<int64_t>(plan.page_copies.size()),
                                options_.max_page_copies + 1));

@@ -13,6 +13,7 @@ Scheduler::Scheduler(const EngineOptions& options, const ModelLimits& model,
     : options_(options),
       model_(model),
       bell_(bell),
+      num_layers_(pool_view.num_slabs),
       pool_(pool_view),
       prefixes_(&pool_),
       residency_(&pool_, loads, pool_view,
@@ -230,13 +231,18 @@ std::vector<PlannedSequence> Scheduler::ChooseRows(absl::Time now) {
   return chosen;
 }
 
-// A sequence whose adapter is arriving may go on when the last layer will be there before a step of
-// these rows alone would need it: then nobody who shares the step waits for it.
+// A sequence whose adapter is arriving may go on when a step of these rows alone would find each
+// layer there: then nobody who shares the step waits. Layers come evenly and are needed evenly, so
+// the first and the last tell.
 bool Scheduler::MayRun(const Sequence& sequence, int64_t rows, absl::Time now) const {
   if (sequence.state == Sequence::State::kRunning) return true;
   const Residency::Resident* resident = sequence.resident;
-  return resident != nullptr && resident->state == ResidencyState::kArriving &&
-         resident->arrival_end - now <= row_time_ * static_cast<double>(rows);
+  if (resident == nullptr || resident->state != ResidencyState::kArriving) return false;
+  const ArrivalProgress progress = resident->arrivals->progress();
+  const absl::Duration left = progress.layer_time * (num_layers_ - progress.layers_there) -
+                              std::min(now - progress.at, progress.layer_time);
+  const double share = 1.0 - 1.0 / num_layers_;  // of the step, before its last layer
+  return progress.layers_there >= 1 && left <= row_time_ * (static_cast<double>(rows) * share);
 }
 
 void Scheduler::CommitSequence(const PlannedSequence& planned, const StepResult& result) {

@@ -128,6 +128,7 @@ class Scheduler {
   const EngineOptions options_;
   const ModelLimits model_;
   StreamBell* const bell_;
+  const int32_t num_layers_;
   PagePool pool_;
   PrefixCache prefixes_;
   Residency residency_;

@@ -47,24 +47,21 @@ class ObservedAdapter : public engine::AdapterVersion {
 class Observer : public engine::LoadObserver {
  public:
   bool cancelled() const override { return cancel_after_ >= 0 && asked_++ >= cancel_after_; }
-  void Arriving(std::shared_ptr<const engine::LayerArrivals> arrivals, absl::Time end) override {
+  void Arriving(std::shared_ptr<const engine::LayerArrivals> arrivals) override {
     EXPECT_EQ(arrivals_, nullptr) << "said twice";
     arrivals_ = std::move(arrivals);
-    end_ = end;
     if (on_arriving != nullptr) on_arriving();
   }
   // Says so when it was asked `times` times before.
   void CancelAfter(int times) { cancel_after_ = times; }
 
   const std::shared_ptr<const engine::LayerArrivals>& arrivals() const { return arrivals_; }
-  absl::Time end() const { return end_; }
   std::function<void()> on_arriving;
 
  private:
   std::atomic<int> cancel_after_{-1};
   mutable std::atomic<int> asked_{0};
   std::shared_ptr<const engine::LayerArrivals> arrivals_;
-  absl::Time end_;
 };
 
 // A sealed device with a pool, and what brings adapters there.

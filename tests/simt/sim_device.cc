@@ -284,6 +284,15 @@ int64_t SimDevice::num_waits() const {
   return num_waits_;
 }
 
+void SimDevice::SetTimekeeper(std::thread::id thread) {
+  const MutexLock lock(&mutex_);
+  timekeeper_ = thread;
+}
+
+bool SimDevice::KeepsTimeHere() const {
+  return timekeeper_ == std::thread::id() || timekeeper_ == std::this_thread::get_id();
+}
+
 double SimDevice::now_us() const {
   const MutexLock lock(&mutex_);
   return schedule_.host_us();

@@ -29,6 +29,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -102,6 +103,9 @@ class SimDevice : public Device {
   // The host works for that long without the device.
   void AdvanceHost(double us);
   double now_us() const;      // the host's virtual time
+  // From now on only what this thread waits for moves virtual time; others' waits for events last
+  // until it has come that far. Of no thread: everybody's waits move it, as at first.
+  void SetTimekeeper(std::thread::id thread);
   int64_t num_waits() const;  // that streams were told so far
 
  private:
@@ -112,6 +116,7 @@ class SimDevice : public Device {
   // OK if `op` may be asked for now: no violation yet, and this thread does not capture.
   absl::Status Enter(const char* op) CHORUS_REQUIRES(mutex_);
   bool CapturesHere() const CHORUS_REQUIRES(mutex_);
+  bool KeepsTimeHere() const CHORUS_REQUIRES(mutex_);
   // Keeps what is not OK, if it is the first; what there is now.
   absl::Status Violate(const absl::Status& status) CHORUS_REQUIRES(mutex_);
   // Captures `node` on the queue's stream if this thread captures, else arms and enqueues it.
@@ -135,6 +140,7 @@ class SimDevice : public Device {
   std::unordered_map<const void*, int32_t> prepared_bytes_ CHORUS_GUARDED_BY(mutex_);
   DeviceCounters counters_ CHORUS_GUARDED_BY(mutex_);
   bool sealed_ CHORUS_GUARDED_BY(mutex_) = false;
+  std::thread::id timekeeper_ CHORUS_GUARDED_BY(mutex_);
   uint64_t captures_ CHORUS_GUARDED_BY(mutex_) = 0;
   int64_t num_waits_ CHORUS_GUARDED_BY(mutex_) = 0;
   uint32_t launch_seed_ CHORUS_GUARDED_BY(mutex_);  // one more for each launch

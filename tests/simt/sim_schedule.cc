@@ -158,8 +158,8 @@ absl::Status SimSchedule::HostWait(const SimMark& mark) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> SimSchedule::HostPoll(const SimMark& mark) {
-  host_us_ += 1;
+absl::StatusOr<bool> SimSchedule::HostPoll(const SimMark& mark, double question_us) {
+  host_us_ += question_us;
   bool reached = false;
   if (order_ == SimOrder::kTimed) {
     for (int next = Earliest(); next >= 0 && failure_.ok() && ReadyUs(At(next)) <= host_us_;

@@ -58,9 +58,9 @@ class SimSchedule {
   SimMark MarkOf(int queue) const;
 
   // The host waits for `mark`, or asks whether it is reached; from then on it knows. A question
-  // takes a microsecond, and is answered yes after finitely many.
+  // that takes time is answered yes after finitely many.
   absl::Status HostWait(const SimMark& mark);
-  absl::StatusOr<bool> HostPoll(const SimMark& mark);
+  absl::StatusOr<bool> HostPoll(const SimMark& mark, double question_us);
   absl::Status HostWaitForAll();
 
   // The first error that work returned; from then on nothing runs.

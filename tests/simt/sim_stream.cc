@@ -1,6 +1,8 @@
 #include "tests/simt/sim_stream.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "kernels/check.h"
@@ -8,6 +10,8 @@
 
 namespace chorus::kernels {
 namespace {
+
+constexpr std::chrono::microseconds kPollPause(50);
 
 absl::Status CapturedEvent() {
   return absl::FailedPreconditionError("the event was recorded last while capturing");
@@ -20,16 +24,21 @@ absl::StatusOr<bool> SimEvent::Done() {
   CHORUS_RETURN_IF_ERROR(device_->Enter("DeviceEvent::Done"));
   if (captured_.capture != 0) return CapturedEvent();
   if (!mark_.has_value()) return true;
-  const absl::StatusOr<bool> done = device_->schedule_.HostPoll(*mark_);
+  const absl::StatusOr<bool> done = device_->schedule_.HostPoll(*mark_, 1);
   return done.ok() ? done : device_->Violate(done.status());
 }
 
 absl::Status SimEvent::Wait() {
-  const MutexLock lock(&device_->mutex_);
-  CHORUS_RETURN_IF_ERROR(device_->Enter("DeviceEvent::Wait"));
-  if (captured_.capture != 0) return CapturedEvent();
-  if (!mark_.has_value()) return absl::OkStatus();
-  return device_->Violate(device_->schedule_.HostWait(*mark_));
+  for (;; std::this_thread::sleep_for(kPollPause)) {
+    const MutexLock lock(&device_->mutex_);
+    CHORUS_RETURN_IF_ERROR(device_->Enter("DeviceEvent::Wait"));
+    if (captured_.capture != 0) return CapturedEvent();
+    if (!mark_.has_value()) return absl::OkStatus();
+    if (device_->KeepsTimeHere()) return device_->Violate(device_->schedule_.HostWait(*mark_));
+    const absl::StatusOr<bool> done = device_->schedule_.HostPoll(*mark_, 0);
+    if (!done.ok()) return device_->Violate(done.status());
+    if (*done) return absl::OkStatus();
+  }
 }
 
 SimStream::~SimStream() {

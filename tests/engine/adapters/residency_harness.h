@@ -77,8 +77,8 @@ class ResidencyHarness {
     residency.StartLoad(resident, *pool.Acquire(resident->pages()), now);
   }
   std::shared_ptr<const engine::LayerArrivals> Arrive(uint64_t ticket) {
-    auto arrivals = std::make_shared<const engine::LayerArrivals>();
-    residency.OnLoadArriving({ticket, arrivals, now + absl::Milliseconds(1)});
+    auto arrivals = std::make_shared<const engine::LayerArrivals>(engine::LayerArrivals::Events());
+    residency.OnLoadArriving({ticket, arrivals});
     return arrivals;
   }
   engine::Residency::LoadResult Answer(uint64_t ticket, absl::Status status) {

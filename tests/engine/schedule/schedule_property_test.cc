@@ -174,7 +174,9 @@ class Schedule {
     const uint64_t ticket = harness_.loads().under_way.front().ticket;
     if (Chance(30) && ticket != arrived_) {
       arrived_ = ticket;
-      harness_.ArriveLoad(absl::Milliseconds(Between(0, 3)));
+      harness_.ArriveLoad({.layers_there = static_cast<int32_t>(Between(0, 2)),
+                           .at = harness_.now(),
+                           .layer_time = absl::Milliseconds(Between(0, 3))});
     } else {
       harness_.EndLoad();
     }

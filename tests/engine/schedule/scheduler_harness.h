@@ -117,10 +117,12 @@ class SchedulerHarness {
     Listen();
   }
 
-  // The oldest load has nothing but copies left, which end in `left`.
-  void ArriveLoad(absl::Duration left) {
-    scheduler_.OnLoadArriving(
-        {loads_.under_way.front().ticket, std::make_shared<const LayerArrivals>(), now_ + left});
+  // The oldest load has nothing but copies left. What it reports of them follows.
+  std::shared_ptr<LayerArrivals> ArriveLoad(const ArrivalProgress& progress) {
+    auto arrivals = std::make_shared<LayerArrivals>(LayerArrivals::Events());
+    arrivals->SetProgress(progress);
+    scheduler_.OnLoadArriving({loads_.under_way.front().ticket, arrivals});
+    return arrivals;
   }
 
   // Steps and loads until nothing moves any more.
