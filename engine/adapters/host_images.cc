@@ -69,7 +69,7 @@ absl::StatusOr<HostImages::ImageRef> HostImages::Make(int64_t bytes,
   if (bytes > arena_.bytes()) {
     return absl::ResourceExhaustedError(
         absl::StrCat("adapter image: ", bytes, " bytes, of ", arena_.bytes(),
-                     " that the host keeps pinned for adapters (--host-adapter-bytes)"));
+                     " that the host keeps pinned for adapters (--adapter-host-bytes)"));
   }
   const auto wanted = static_cast<size_t>(kernels::CeilDiv(bytes, chunk_bytes_));
   MutexLock one(&making_);

@@ -90,7 +90,7 @@ TEST(DeviceAdapterPagesTest, AnImageBeyondTheArenaIsRefusedWithTheFlagThatHelps)
   const auto adapter = Rig::Adapter(1, 64);
   const absl::Status status = rig.Load(*adapter, Rig::Cells(*adapter, 0));
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
-  EXPECT_THAT(std::string(status.message()), HasSubstr("--host-adapter-bytes"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--adapter-host-bytes"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("2048"));
 }
 
