@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import stat
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -141,6 +142,18 @@ class ModelTest(unittest.TestCase):
         limits = suite_gpu.modelled_limits(cases)
         self.assertEqual([t["limit"] for t in limits],
                          [1.005, 1.06, 1.15, 1.12, 1.35, 1.05, 1.12])
+
+
+class TorchTest(unittest.TestCase):
+    def test_is_told_apart_from_a_failure_where_pytorch_is_not(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "torch.py"), "w", encoding="utf-8") as text:
+                text.write("raise ImportError('none')\n")
+            program = os.path.join(ROOT, "bench/gpu/torch_baseline.py")
+            for arguments, status in (([], 3), (["--shape", "gpt"], 2)):
+                done = subprocess.run([sys.executable, program, *arguments], check=False, text=True,
+                                      env={**os.environ, "PYTHONPATH": folder}, capture_output=True)
+                self.assertEqual(done.returncode, status, done.stdout + done.stderr)
 
 
 class FileNameTest(unittest.TestCase):
