@@ -32,8 +32,8 @@ struct DeviceLoraLimits {
 // How LoRA runs on a device, and shares it with the base.
 struct DeviceLoraSharing {
   bool beside_base = true;  // on a stream of its own; else before it
-  // Beside the base: those that its blocks fill, so that the base's product is planned for the
-  // others; 0: all, and so is the product.
+  // Beside the base: LoRA launches as many blocks as fill so many, wherever they then run, and the
+  // base's product is planned for the others; 0: all, and so is the product.
   int32_t multiprocessors = 0;
   bool begin_early = false;  // its kernels may (LaunchBegin); off until it is measured there
   // 4 or 8: shrink and expand of a site in one launch of clusters of so many thread blocks, which

@@ -34,6 +34,13 @@ std::vector<RunnerDevice> RunnerDevices() {
            .open = OnGpu});
     }
   }
+  for (const bool beside : {false, true}) {
+    devices.push_back({.name = std::string("Cuda_early_") + (beside ? "beside" : "before"),
+                       .architecture = "LlamaForCausalLM",
+                       .dtype = kernels::DType::kBf16,
+                       .open = OnGpu,
+                       .lora = {.beside_base = beside, .begin_early = true}});
+  }
   for (const int32_t blocks : {4, 8}) {
     for (const kernels::DType dtype : {kernels::DType::kBf16, kernels::DType::kF16}) {
       devices.push_back({.name = "Cuda_clusters_of_" + std::to_string(blocks) + "_" +

@@ -1,5 +1,6 @@
 #include "tests/support/linears_adapter.h"
 
+#include <cmath>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -15,7 +16,7 @@ absl::StatusOr<engine::AdapterRef> LinearsAdapter(const engine::ModelConfig& mod
   BuildOptions options;
   options.targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   options.rank = rank;
-  options.alpha = 2.0 * rank;
+  options.alpha = 8.0 * std::sqrt(rank);
   options.dtype = "BF16";
   options.seed = seed;
   options.scale = 0.25f;

@@ -11,7 +11,7 @@
 
 namespace chorus::test {
 
-// With values from `seed`, for a pool of this geometry.
+// With values from `seed`, for a pool of this geometry; of one size whatever the rank.
 absl::StatusOr<engine::AdapterRef> LinearsAdapter(const engine::ModelConfig& model,
                                                   const kernels::PoolView& geometry, int rank,
                                                   uint64_t seed);
