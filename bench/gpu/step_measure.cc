@@ -52,10 +52,11 @@ class ColdImage {
     CHORUS_ASSIGN_OR_RETURN(image.stream_,
                             rig->device().NewStream(kernels::Device::Priority::kNormal));
     CHORUS_ASSIGN_OR_RETURN(image.timer_, rig->device().NewTimer());
-    image.arrivals_ = std::make_shared<engine::LayerArrivals>();
+    engine::LayerArrivals::Events layers;
     for (int32_t layer = 0; layer < image.pool_.num_slabs; ++layer) {
-      CHORUS_ASSIGN_OR_RETURN(image.arrivals_->layers.emplace_back(), rig->device().NewEvent());
+      CHORUS_ASSIGN_OR_RETURN(layers.emplace_back(), rig->device().NewEvent());
     }
+    image.arrivals_ = std::make_shared<engine::LayerArrivals>(std::move(layers));
     return image;
   }
 
@@ -72,7 +73,8 @@ class ColdImage {
         CHORUS_RETURN_IF_ERROR(
             stream_->CopyToDevice(pool_.CellAddress(slot_.cells[next]), from, pool_.cell_bytes()));
       }
-      CHORUS_RETURN_IF_ERROR(stream_->Record(arrivals_->layers[static_cast<size_t>(layer)].get()));
+      CHORUS_RETURN_IF_ERROR(
+          stream_->Record(arrivals_->layers()[static_cast<size_t>(layer)].get()));
     }
     return absl::OkStatus();
   }
