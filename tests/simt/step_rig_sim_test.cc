@@ -18,6 +18,9 @@ class StepRigTest : public testing::Test {
  protected:
   void SetUp() override {
     options_.rig.graphs = false;
+    Start();
+  }
+  void Start() {
     auto rig =
         StepRig::Create(device_.device.get(), device_.ops.get(), options_.model, options_.rig);
     ASSERT_TRUE(rig.ok()) << rig.status();
@@ -150,6 +153,28 @@ TEST_F(StepRigTest, BytesOfACaseAreThoseThatLieInItsWeightsAndPages) {
     }
     EXPECT_EQ(cost.adapter_bytes, tiles * 512) << c.name;
   }
+}
+
+// As Qwen2.5's: biases, and seven heads to one of K and V.
+TEST_F(StepRigTest, BiasesAndGroupsOfSevenHeadsRunToo) {
+  rig_.reset();
+  device_ = OpenSimStepDevice({.order = kernels::SimOrder::kLazy});
+  options_ = TinyStepOptions(&device_);
+  engine::ModelConfig& config = options_.model.config;
+  config.architecture = engine::Architecture::kQwen2;
+  config.heads = 7;
+  config.hidden = config.heads * config.head_dim;
+  config.qkv_bias = true;
+  options_.rig.pool_bytes = int64_t{4} << 20;
+  Start();
+  const StepCase c = Case("4 rows, 2 x r8/24 all");
+  const auto got = Logits(c);
+  EXPECT_NE(got, Logits(WithoutAdapters(c)));
+  PreparedStep step = Prepare(c);
+  ASSERT_TRUE(rig_->Enter(&step).ok());
+  const auto time = rig_->Run(&step);
+  ASSERT_TRUE(time.ok()) << time.status();
+  EXPECT_GT(time->device_us, 0.0);
 }
 
 TEST_F(StepRigTest, LogitsThatAreNotFiniteAreAnError) {
