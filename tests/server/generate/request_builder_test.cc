@@ -61,7 +61,7 @@ class RequestBuilderTest : public testing::Test {
   void Load(ServerConfig config) {
     config.model = dir_.path();
     config.served_model_name = "base";
-    absl::StatusOr<ServingModel> model = ServingModel::Load(config, &clock_);
+    absl::StatusOr<ServingModel> model = ServingModel::Load(config, /*on_gpu=*/false, &clock_);
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = *std::move(model);
   }
