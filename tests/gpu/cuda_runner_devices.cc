@@ -1,27 +1,8 @@
 // The contract of the runner on the first GPU.
-#include "kernels/device/cuda_device.h"
-#include "kernels/library/library_ops_cuda.h"
-#include "kernels/status_macros.h"
+#include "tests/gpu/cuda_backend.h"
 #include "tests/support/runner_contract.h"
 
 namespace chorus::test {
-namespace {
-
-absl::StatusOr<DeviceSetup> OnGpu() {
-  CHORUS_ASSIGN_OR_RETURN(std::unique_ptr<kernels::CudaDevice> device,
-                          kernels::CudaDevice::Open("auto"));
-  CHORUS_ASSIGN_OR_RETURN(std::unique_ptr<kernels::LibraryOps> ops,
-                          kernels::MakeCudaLibraryOps(device.get(), /*choices_path=*/""));
-  return DeviceSetup{.device = std::move(device), .ops = std::move(ops)};
-}
-
-absl::StatusOr<DeviceSetup> OnGpuWithClusters() {
-  CHORUS_ASSIGN_OR_RETURN(DeviceSetup setup, OnGpu());
-  if (setup.device->info().compute_capability >= 90) return setup;
-  return absl::NotFoundError("the GPU has no clusters of thread blocks");
-}
-
-}  // namespace
 
 std::vector<RunnerDevice> RunnerDevices() {
   std::vector<RunnerDevice> devices;

@@ -11,7 +11,7 @@
 #include "kernels/lora/device_lora.h"
 #include "kernels/lora/lora_items.h"
 #include "tests/simt/lora_cases.h"
-#include "tests/simt/op_case.h"
+#include "tests/support/ops/op_case.h"
 
 namespace chorus::test {
 

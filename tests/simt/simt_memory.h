@@ -97,6 +97,12 @@ class SimtMemory {
   }
   AccessSet* accesses(bool early) const { return early ? early_accesses_ : accesses_; }
 
+  // visit(const SimtRegion&) of each buffer, by address.
+  template <class Visit>
+  void ForEach(Visit visit) const {
+    for (const auto& [data, region] : regions_) visit(*region);
+  }
+
   // For the executor. Null if no buffer holds the `bytes` bytes at `data`.
   SimtRegion* Find(const void* data, int64_t bytes) const;
   void BeginLaunch(int blocks);

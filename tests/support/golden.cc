@@ -1,5 +1,6 @@
 #include "tests/support/golden.h"
 
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -23,6 +24,11 @@ std::string ReadText(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+std::string DataDir() {
+  const char* const dir = std::getenv("CHORUS_GOLDEN_DIR");
+  return dir != nullptr ? dir : CHORUS_SOURCE_DIR "/tests/golden/data";
+}
+
 // FNV-1a of 64 bits over the tensor's name, xor the seed of its model or adapter.
 uint64_t SeedOf(const std::string& name, uint64_t seed) {
   uint64_t state = 0xCBF29CE484222325u;
@@ -32,7 +38,7 @@ uint64_t SeedOf(const std::string& name, uint64_t seed) {
 
 // As tests/golden/manifest.py: offset + scale · hash, rounded to the type of the file. The scale is
 // a power of two, so only the sum rounds.
-std::vector<FileTensor> Materialise(const Json& manifest) {
+std::vector<FileTensor> Materialise(const Json& manifest, const std::optional<WideHeads>& wide) {
   const auto seed = manifest.at("seed").get<uint64_t>();
   const auto dtype = manifest.at("dtype").get<std::string>();
   std::vector<FileTensor> result;
@@ -47,6 +53,7 @@ std::vector<FileTensor> Materialise(const Json& manifest) {
       value += offset;
       if (dtype == "F16") value = static_cast<float>(static_cast<_Float16>(value));
     }
+    if (wide.has_value()) wide->Widen(tensor.name, &tensor.shape, &values);
     tensor.bytes = EncodeValues(values, dtype);
     result.push_back(std::move(tensor));
   }
@@ -100,11 +107,12 @@ GoldenExpectation MakeExpectation(const Json& json, const ExpectedTensors& tenso
 
 }  // namespace
 
-Golden::Golden(const std::string& name) {
-  const std::string path = std::string(CHORUS_SOURCE_DIR) + "/tests/golden/data/" + name;
+Golden::Golden(const std::string& name, GoldenHeads heads) {
+  const std::string path = DataDir() + "/" + name;
   auto content = engine::ParseStrictJson(ReadText(path + ".json"), name);
   CHORUS_CHECK(content.ok());
   content_ = *std::move(content);
+  if (heads == GoldenHeads::kWide) wide_heads_.emplace(content_.at("model").at("config"));
   const ExpectedTensors tensors(path + ".safetensors");
   for (const Json& json : content_.at("cases")) {
     const std::string key = std::to_string(cases_.size());
@@ -127,11 +135,13 @@ std::vector<std::string> Golden::adapters() const {
 
 void Golden::WriteModel(const std::string& dir) const {
   const Json& model = content_.at("model");
-  WriteFile(dir + "/config.json", model.at("config").dump(2));
+  const Json& config = model.at("config");
+  WriteFile(dir + "/config.json",
+            (wide_heads_.has_value() ? wide_heads_->Config(config) : config).dump(2));
   if (model.contains("generation_config")) {
     WriteFile(dir + "/generation_config.json", model.at("generation_config").dump(2));
   }
-  const std::vector<FileTensor> tensors = Materialise(model);
+  const std::vector<FileTensor> tensors = Materialise(model, wide_heads_);
   const auto shards = model.at("shards").get<size_t>();
   if (shards == 1) return WriteFile(dir + "/model.safetensors", SafetensorsBytes(tensors));
   Json map = Json::object();
@@ -150,7 +160,8 @@ void Golden::WriteModel(const std::string& dir) const {
 
 Golden::AdapterFiles Golden::MakeAdapter(const std::string& name) const {
   const Json& manifest = content_.at("adapters").at(name);
-  return {manifest.at("config").get<std::string>(), SafetensorsBytes(Materialise(manifest))};
+  return {manifest.at("config").get<std::string>(),
+          SafetensorsBytes(Materialise(manifest, wide_heads_))};
 }
 
 }  // namespace chorus::test

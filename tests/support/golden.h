@@ -4,11 +4,13 @@
 #define CHORUS_TESTS_SUPPORT_GOLDEN_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/json/strict_json.h"
 #include "kernels/device/dtype.h"
+#include "tests/support/wide_heads.h"
 
 namespace chorus::test {
 
@@ -38,10 +40,14 @@ struct GoldenCase {
   }
 };
 
+// The heads of the files that are made: as recorded, or wider ones that compute the same.
+enum class GoldenHeads { kRecorded, kWide };
+
 class Golden {
  public:
-  // tests/golden/data/NAME.json and .safetensors; dies when they are not what they should be.
-  explicit Golden(const std::string& name);
+  // NAME.json and .safetensors of tests/golden/data, or of the directory that the environment's
+  // CHORUS_GOLDEN_DIR names; dies when they are not what they should be.
+  explicit Golden(const std::string& name, GoldenHeads heads = GoldenHeads::kRecorded);
 
   const std::vector<GoldenCase>& cases() const { return cases_; }
   std::vector<std::string> adapters() const;
@@ -60,6 +66,7 @@ class Golden {
  private:
   engine::Json content_;
   std::vector<GoldenCase> cases_;
+  std::optional<WideHeads> wide_heads_;
 };
 
 }  // namespace chorus::test

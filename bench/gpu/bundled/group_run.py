@@ -8,6 +8,7 @@ import subprocess
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+ENVIRONMENT = {"CHORUS_GOLDEN_DIR": str(HERE / "golden")}
 
 
 def run_program(program, arguments, timeout, log):
@@ -16,7 +17,8 @@ def run_program(program, arguments, timeout, log):
     start = time.monotonic()
     with open(log, "w", encoding="utf-8") as to:
         process = subprocess.Popen([HERE / program, *map(str, arguments)], cwd=HERE,
-                                   stdout=to, stderr=subprocess.STDOUT, start_new_session=True)
+                                   env={**os.environ, **ENVIRONMENT}, stdout=to,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired:

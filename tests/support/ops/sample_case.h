@@ -1,7 +1,7 @@
-// Rows to sample, on the CPU and by the device's kernel on the SIMT executor: both must agree on
+// Rows to sample, on the CPU and by the device's kernel: both must agree on
 // every token and, to the bit, on every log-probability.
-#ifndef CHORUS_TESTS_SIMT_SAMPLE_CASE_H_
-#define CHORUS_TESTS_SIMT_SAMPLE_CASE_H_
+#ifndef CHORUS_TESTS_SUPPORT_OPS_SAMPLE_CASE_H_
+#define CHORUS_TESTS_SUPPORT_OPS_SAMPLE_CASE_H_
 
 #include <algorithm>
 #include <string>
@@ -9,7 +9,7 @@
 
 #include "kernels/sampling/sample.h"
 #include "kernels/sampling/sample_plan.h"
-#include "tests/simt/op_case.h"
+#include "tests/support/ops/op_case.h"
 
 namespace chorus::test {
 
@@ -93,9 +93,8 @@ class SampleRun {
         .penalty_capacity = static_cast<int32_t>(plan_.penalties.size()),
         .bias_capacity = static_cast<int32_t>(plan_.biases.size())};
     const std::string failure =
-        RunSimt(kernels::kSample, params.capacity, kernels::SampleSharedBytes(c_.vocabulary),
-                &params, memory_, options)
-            .failure;
+        RunOp(kernels::kSample, params.capacity, kernels::SampleSharedBytes(c_.vocabulary), params,
+              memory_, options);
     if (!failure.empty()) return failure;
     for (size_t row = 0; row < want.size(); ++row) {
       const std::string wrong = WrongRow(row, want[row]);
@@ -150,4 +149,4 @@ inline std::string RunSample(const SampleCase& c, const kernels::SimtOptions& op
 
 }  // namespace chorus::test
 
-#endif  // CHORUS_TESTS_SIMT_SAMPLE_CASE_H_
+#endif  // CHORUS_TESTS_SUPPORT_OPS_SAMPLE_CASE_H_

@@ -1,17 +1,14 @@
-// Sample on the SIMT executor: the CPU op's tokens and log-probabilities, to the bit.
+// Sample on the SIMT executor or a GPU: the CPU op's tokens and log-probabilities, to the bit.
 #include <deque>
 #include <utility>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/simt/mutation.h"
-#include "tests/simt/sample_case.h"
+#include "tests/support/ops/sample_case.h"
 
 namespace chorus::test {
 namespace {
 
 using namespace kernels;  // NOLINT: this is about them
-using testing::IsEmpty;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
@@ -78,7 +75,9 @@ SamplingParams Mixed(uint64_t variant) {
   return params;
 }
 
-TEST(SampleSimtTest, GreedyTokensAndTheBestFew) {
+class SampleOpTest : public OpTest {};
+
+TEST_F(SampleOpTest, GreedyTokensAndTheBestFew) {
   for (const int32_t vocabulary : {1, 2, 63, 64, 65, 1003, 8200}) {
     Batch batch(vocabulary, {Peaked(1, vocabulary), Tied(2, vocabulary)});
     for (const int32_t row : {0, 1}) {
@@ -91,7 +90,7 @@ TEST(SampleSimtTest, GreedyTokensAndTheBestFew) {
   }
 }
 
-TEST(SampleSimtTest, RowsWithoutAUsableValue) {
+TEST_F(SampleOpTest, RowsWithoutAUsableValue) {
   std::vector<std::vector<float>> logits(7, Peaked(3, 300));
   logits[0][299] = std::numeric_limits<float>::quiet_NaN();
   logits[1][0] = kInfinity;
@@ -116,7 +115,7 @@ TEST(SampleSimtTest, RowsWithoutAUsableValue) {
             19);
 }
 
-TEST(SampleSimtTest, EveryMixtureDrawsTheCpuToken) {
+TEST_F(SampleOpTest, EveryMixtureDrawsTheCpuToken) {
   for (uint64_t variant = 0; variant < 80; ++variant) {
     const int32_t vocabulary = static_cast<int32_t>(variant % 4 == 0 ? 1003 : 100 + 37 * variant);
     Batch batch(vocabulary, {Peaked(variant, vocabulary, variant % 3 == 0 ? 3.0f : 20.0f),
@@ -132,7 +131,7 @@ TEST(SampleSimtTest, EveryMixtureDrawsTheCpuToken) {
   }
 }
 
-TEST(SampleSimtTest, FlatRowsKeepTheSmallestIds) {
+TEST_F(SampleOpTest, FlatRowsKeepTheSmallestIds) {
   Batch batch(1003, {std::vector<float>(1003, 1.0f)});
   for (int64_t position = 0; position < 12; ++position) {
     batch.Add({.top_p = 0.0993f, .seed = 3}, 0, position);
@@ -142,7 +141,7 @@ TEST(SampleSimtTest, FlatRowsKeepTheSmallestIds) {
   EXPECT_EQ(RunSample(batch.case_of(), {}), "");
 }
 
-TEST(SampleSimtTest, WeightsDownToTheSubnormal) {
+TEST_F(SampleOpTest, WeightsDownToTheSubnormal) {
   std::vector<float> logits = CounterValues(4, 3000, 52.0f);
   Batch batch(3000, {std::move(logits)});
   for (const float top_p : {1.0f, 0.9999999f, 0.99f, 1e-6f}) {
@@ -152,7 +151,7 @@ TEST(SampleSimtTest, WeightsDownToTheSubnormal) {
   EXPECT_EQ(RunSample(batch.case_of(), {}), "");
 }
 
-TEST(SampleSimtTest, EverySiteIsMissed) {
+TEST_F(SampleOpTest, EverySiteIsMissed) {
   // More scan blocks than warps, so that rounds follow one another; the last has 20 values.
   constexpr int32_t kVocabulary = 2068;
   std::vector<std::vector<float>> logits = {Peaked(5, kVocabulary), Tied(6, kVocabulary),
@@ -169,11 +168,9 @@ TEST(SampleSimtTest, EverySiteIsMissed) {
   batch.Add({.temperature = 0.0f, .repetition_penalty = 2.0f, .logit_bias = {{50, 30.0f}}}, 2);
   batch.Add({.temperature = 0.0f, .presence_penalty = 30.0f, .logit_bias = {{1500, -20.0f}}}, 2);
   const std::vector<SampledToken> want = SampleOnCpu(batch.case_of());
-  const MutationResult result = MutateEverySite(
-      [&](const SimtOptions& options) { return SampleRun(batch.case_of()).Run(want, options); });
-  EXPECT_EQ(result.clean_failure, "");
-  EXPECT_THAT(result.survivors, IsEmpty());
-  EXPECT_EQ(result.caught.size(), 28u);
+  ExpectEverySiteIsMissed(
+      [&](const SimtOptions& options) { return SampleRun(batch.case_of()).Run(want, options); },
+      28);
 }
 
 }  // namespace

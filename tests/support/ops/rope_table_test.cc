@@ -1,10 +1,8 @@
-// RopeTable on the SIMT executor: the CPU op's table, bit by bit.
-#include "gmock/gmock.h"
+// RopeTable on the SIMT executor or a GPU: the CPU op's table, bit by bit.
 #include "gtest/gtest.h"
 #include "kernels/rope/rope_append_kv.h"
 #include "kernels/rope/rope_table_kernel.h"
-#include "tests/simt/mutation.h"
-#include "tests/simt/op_case.h"
+#include "tests/support/ops/op_case.h"
 
 namespace chorus::test {
 namespace {
@@ -44,7 +42,7 @@ std::string RunTable(const std::vector<int32_t>& positions, int half, float scal
                                .rows = rows,
                                .half = half};
   const std::string failure =
-      RunSimt(kRopeTable, RopeTableBlocks(rows, half), 0, &params, memory, options).failure;
+      RunOp(kRopeTable, RopeTableBlocks(rows, half), 0, params, memory, options);
   if (!failure.empty()) return failure;
   for (int32_t row = 0; row < rows; ++row) {
     for (int i = 0; i < 2 * half; ++i) {
@@ -55,9 +53,11 @@ std::string RunTable(const std::vector<int32_t>& positions, int half, float scal
   return "";
 }
 
+class RopeTableOpTest : public OpTest {};
+
 // Both round a double that errs by less than 2^-50, so they differ about once in 2^20 values: not
 // among these.
-TEST(RopeTableSimtTest, EqualsTheCpuTableUpToTheLargestPosition) {
+TEST_F(RopeTableOpTest, EqualsTheCpuTableUpToTheLargestPosition) {
   std::vector<int32_t> positions = {0, 1, 2, 999, 131'071, 1'000'003, 16'777'217, 2'147'483'646};
   for (uint64_t i = 0; i < 200; ++i) {
     positions.push_back(static_cast<int32_t>(CounterHash(5, i) >> (33 + i % 24)));
@@ -68,13 +68,12 @@ TEST(RopeTableSimtTest, EqualsTheCpuTableUpToTheLargestPosition) {
   }
 }
 
-TEST(RopeTableSimtTest, EverySiteIsMissed) {
-  const MutationResult result = MutateEverySite([](const SimtOptions& options) {
-    return RunTable({7, 8, 9}, 60, 1.0f, options);
-  });
-  EXPECT_EQ(result.clean_failure, "");
-  EXPECT_THAT(result.survivors, testing::IsEmpty());
-  EXPECT_EQ(result.caught.size(), 1u);
+TEST_F(RopeTableOpTest, EverySiteIsMissed) {
+  ExpectEverySiteIsMissed(
+      [](const SimtOptions& options) {
+        return RunTable({7, 8, 9}, 60, 1.0f, options);
+      },
+      1);
 }
 
 }  // namespace

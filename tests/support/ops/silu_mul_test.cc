@@ -1,9 +1,8 @@
-// SiluMul on the SIMT executor: every width, with and without each of its inputs, in every order.
-#include "gmock/gmock.h"
+// SiluMul on the SIMT executor or a GPU: every width, with and without each of its inputs, in every
+// order.
 #include "gtest/gtest.h"
 #include "kernels/activation/silu_mul_kernel.h"
-#include "tests/simt/mutation.h"
-#include "tests/simt/op_case.h"
+#include "tests/support/ops/op_case.h"
 
 namespace chorus::test {
 namespace {
@@ -53,8 +52,7 @@ class SiluMulRun {
                                .rows = c_.rows,
                                .width = c_.width};
     const int blocks = c_.rows * SiluMulRowBlocks(c_.width);
-    const std::string failure =
-        RunSimt(KernelOf(c_.types), blocks, 0, &params, memory_, options).failure;
+    const std::string failure = RunOp(KernelOf(c_.types), blocks, 0, params, memory_, options);
     if (!failure.empty()) return failure;
     for (int row = 0; row < c_.rows; ++row) {
       for (int i = 0; i < c_.width; ++i) {
@@ -101,11 +99,11 @@ std::string RunSiluMul(const SiluMulCase& c, const SimtOptions& options) {
   return SiluMulRun(c).Run(options);
 }
 
-class SiluMulSimtTest : public testing::TestWithParam<OpTypes> {};
-INSTANTIATE_TEST_SUITE_P(Simt, SiluMulSimtTest, testing::ValuesIn(kOpTypes),
+class SiluMulOpTest : public OpTest, public testing::WithParamInterface<OpTypes> {};
+INSTANTIATE_TEST_SUITE_P(Device, SiluMulOpTest, testing::ValuesIn(kOpTypes),
                          [](const auto& info) { return NameOf(info.param); });
 
-TEST_P(SiluMulSimtTest, EveryWidthWithEveryInput) {
+TEST_P(SiluMulOpTest, EveryWidthWithEveryInput) {
   uint32_t seed = 1;
   for (const int width : {8, 24, 64, 1536, 2040, 2048, 2056, 5504, 11008, 14336}) {
     for (const int inputs : {0, 1, 2, 3}) {
@@ -125,13 +123,13 @@ TEST_P(SiluMulSimtTest, EveryWidthWithEveryInput) {
   }
 }
 
-TEST_P(SiluMulSimtTest, EverySiteIsMissed) {
-  const MutationResult result = MutateEverySite([](const SimtOptions& options) {
-    return RunSiluMul({.types = GetParam(), .rows = 2, .width = 2056, .has_delta = true}, options);
-  });
-  EXPECT_EQ(result.clean_failure, "");
-  EXPECT_THAT(result.survivors, testing::IsEmpty());
-  EXPECT_EQ(result.caught.size(), 1u);
+TEST_P(SiluMulOpTest, EverySiteIsMissed) {
+  ExpectEverySiteIsMissed(
+      [](const SimtOptions& options) {
+        return RunSiluMul({.types = GetParam(), .rows = 2, .width = 2056, .has_delta = true},
+                          options);
+      },
+      1);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // What the cases of elementwise kernels share: tensors without gaps, a LoRA delta over random rows,
 // address space for buffers that are larger than memory, and comparison with an oracle.
-#ifndef CHORUS_TESTS_SIMT_OP_CASE_H_
-#define CHORUS_TESTS_SIMT_OP_CASE_H_
+#ifndef CHORUS_TESTS_SUPPORT_OPS_OP_CASE_H_
+#define CHORUS_TESTS_SUPPORT_OPS_OP_CASE_H_
 
 #include <sys/mman.h>
 
@@ -13,8 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
 #include "kernels/lora/device_lora.h"
-#include "tests/simt/simt_launch.h"
 #include "tests/support/element.h"
+#include "tests/support/ops/op_device.h"
 #include "tests/support/reference/linear.h"
 #include "tests/support/test_tensor.h"
 #include "tests/support/tolerance.h"
@@ -158,4 +158,4 @@ class TestDelta {
 
 }  // namespace chorus::test
 
-#endif  // CHORUS_TESTS_SIMT_OP_CASE_H_
+#endif  // CHORUS_TESTS_SUPPORT_OPS_OP_CASE_H_

@@ -1,9 +1,8 @@
-// AddNorm on the SIMT executor: every width, with and without each of its inputs, in every order.
-#include "gmock/gmock.h"
+// AddNorm on the SIMT executor or a GPU: every width, with and without each of its inputs, in every
+// order.
 #include "gtest/gtest.h"
 #include "kernels/norm/add_norm_kernel.h"
-#include "tests/simt/mutation.h"
-#include "tests/simt/op_case.h"
+#include "tests/support/ops/op_case.h"
 
 namespace chorus::test {
 namespace {
@@ -64,8 +63,7 @@ class AddNormRun {
                                .num_outputs = outputs_,
                                .hidden = c_.hidden};
     const std::string failure =
-        RunSimt(KernelOf(c_.types), outputs_, kAddNormSharedBytes, &params, memory_, options)
-            .failure;
+        RunOp(KernelOf(c_.types), outputs_, kAddNormSharedBytes, params, memory_, options);
     return failure.empty() ? WrongNumber() : failure;
   }
 
@@ -134,11 +132,11 @@ std::string RunAddNorm(const AddNormCase& c, const SimtOptions& options) {
   return AddNormRun(c).Run(options);
 }
 
-class AddNormSimtTest : public testing::TestWithParam<OpTypes> {};
-INSTANTIATE_TEST_SUITE_P(Simt, AddNormSimtTest, testing::ValuesIn(kOpTypes),
+class AddNormOpTest : public OpTest, public testing::WithParamInterface<OpTypes> {};
+INSTANTIATE_TEST_SUITE_P(Device, AddNormOpTest, testing::ValuesIn(kOpTypes),
                          [](const auto& info) { return NameOf(info.param); });
 
-TEST_P(AddNormSimtTest, EveryWidthWithEveryInput) {
+TEST_P(AddNormOpTest, EveryWidthWithEveryInput) {
   uint32_t seed = 1;
   for (const int hidden : {8, 16, 72, 576, 2040, 2048, 2056, 4096, 8192, 8200, 16392}) {
     for (const int inputs : {0, 1, 3, 5, 7}) {
@@ -160,7 +158,7 @@ TEST_P(AddNormSimtTest, EveryWidthWithEveryInput) {
   }
 }
 
-TEST_P(AddNormSimtTest, RowBitsDoNotDependOnTheOtherRows) {
+TEST_P(AddNormOpTest, RowBitsDoNotDependOnTheOtherRows) {
   AddNormCase c{
       .types = GetParam(), .rows = 6, .hidden = 2056, .has_bias = true, .has_delta = true};
   AddNormRun all(c);
@@ -174,7 +172,7 @@ TEST_P(AddNormSimtTest, RowBitsDoNotDependOnTheOtherRows) {
   }
 }
 
-TEST_P(AddNormSimtTest, EverySiteIsMissed) {
+TEST_P(AddNormOpTest, EverySiteIsMissed) {
   const auto run = [](const SimtOptions& options) {
     for (const AddNormCase& c :
          {AddNormCase{.types = GetParam(), .rows = 2, .hidden = 2056, .has_delta = true},
@@ -184,10 +182,7 @@ TEST_P(AddNormSimtTest, EverySiteIsMissed) {
     }
     return std::string();
   };
-  const MutationResult result = MutateEverySite(run);
-  EXPECT_EQ(result.clean_failure, "");
-  EXPECT_THAT(result.survivors, testing::IsEmpty());
-  EXPECT_EQ(result.caught.size(), 3u);
+  ExpectEverySiteIsMissed(run, 3);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
-// Embedding on the SIMT executor: rows of the table come out bit by bit, in every order.
+// Embedding on the SIMT executor or a GPU: rows of the table come out bit by bit, in every order.
 #include "gtest/gtest.h"
 #include "kernels/embedding/embedding_kernel.h"
-#include "tests/simt/op_case.h"
+#include "tests/support/ops/op_case.h"
 
 namespace chorus::test {
 namespace {
@@ -39,9 +39,13 @@ class EmbeddingRun {
                                  .rows = static_cast<int32_t>(tokens_.size()),
                                  .vocabulary = vocabulary_,
                                  .hidden = hidden_};
-    return kernels::RunInEveryOrder(
-        KernelOf(dtype_), params.rows, 0, &params, memory_, seed, [] {},
-        [&] { return WrongNumber(); });
+    for (const SimtOptions& options : EveryOrder(seed)) {
+      memory_.PoisonOutputs();
+      std::string failure = RunOp(KernelOf(dtype_), params.rows, 0, params, memory_, options);
+      if (failure.empty()) failure = WrongNumber();
+      if (!failure.empty()) return Name(options) + ": " + failure;
+    }
+    return "";
   }
 
  private:
@@ -72,11 +76,11 @@ class EmbeddingRun {
   SimtMemory memory_;
 };
 
-class EmbeddingSimtTest : public testing::TestWithParam<DType> {};
-INSTANTIATE_TEST_SUITE_P(Simt, EmbeddingSimtTest, testing::Values(DType::kBf16, DType::kF16),
+class EmbeddingOpTest : public OpTest, public testing::WithParamInterface<DType> {};
+INSTANTIATE_TEST_SUITE_P(Device, EmbeddingOpTest, testing::Values(DType::kBf16, DType::kF16),
                          [](const auto& info) { return NameOf(info.param); });
 
-TEST_P(EmbeddingSimtTest, RowsComeOutExactly) {
+TEST_P(EmbeddingOpTest, RowsComeOutExactly) {
   uint32_t seed = 1;
   for (const int32_t hidden : {8, 72, 576, 1024, 1032, 4096}) {
     EXPECT_EQ(EmbeddingRun(GetParam(), 1003, hidden, {0, 1002, 7, 7, 501}).RunInEveryOrder(seed++),
@@ -86,7 +90,7 @@ TEST_P(EmbeddingSimtTest, RowsComeOutExactly) {
   }
 }
 
-TEST_P(EmbeddingSimtTest, ATableOfMoreThanTwoToThe31Elements) {
+TEST_P(EmbeddingOpTest, ATableOfMoreThanTwoToThe31Elements) {
   EXPECT_EQ(EmbeddingRun(GetParam(), 300'000, 8192, {299'999, 0, 262'144}).RunInEveryOrder(1), "");
 }
 

@@ -1,12 +1,11 @@
-// CopyPages on the SIMT executor: whole cells in every slab, ids near the ends of a large pool.
+// CopyPages on the SIMT executor or a GPU: whole cells in every slab, ids near the ends of a large
+// pool.
 #include <cstring>
 #include <set>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/copy/copy_pages_kernel.h"
-#include "tests/simt/mutation.h"
-#include "tests/simt/op_case.h"
+#include "tests/support/ops/op_case.h"
 
 namespace chorus::test {
 namespace {
@@ -45,8 +44,7 @@ class CopyRun {
                                  .count = count_.data(),
                                  .num_slabs = c_.num_slabs,
                                  .capacity = static_cast<int32_t>(copies_.size())};
-    const std::string failure =
-        RunSimt(kCopyPages, c_.blocks, 0, &params, memory_, options).failure;
+    const std::string failure = RunOp(kCopyPages, c_.blocks, 0, params, memory_, options);
     return failure.empty() ? WrongByte() : failure;
   }
 
@@ -112,7 +110,9 @@ void ExpectCopiesInEveryOrder(const CopyCase& c) {
   }
 }
 
-TEST(CopyPagesSimtTest, CellsOfEverySize) {
+class CopyPagesOpTest : public OpTest {};
+
+TEST_F(CopyPagesOpTest, CellsOfEverySize) {
   for (const int64_t cell_bytes : {512, 4608, 16384, 16896, 20480, 40960}) {
     for (const int blocks : {1, 3, 100}) {
       ExpectCopiesInEveryOrder(
@@ -121,9 +121,9 @@ TEST(CopyPagesSimtTest, CellsOfEverySize) {
   }
 }
 
-TEST(CopyPagesSimtTest, NoCopiesAtAll) { ExpectCopiesInEveryOrder({.num_slabs = 3}); }
+TEST_F(CopyPagesOpTest, NoCopiesAtAll) { ExpectCopiesInEveryOrder({.num_slabs = 3}); }
 
-TEST(CopyPagesSimtTest, IdsNearTheEndOfSixteenGibibytes) {
+TEST_F(CopyPagesOpTest, IdsNearTheEndOfSixteenGibibytes) {
   constexpr int64_t kIds = (int64_t{16} << 30) / 4 / 16384;
   constexpr auto kLast = static_cast<int32_t>(kIds - 1);
   ExpectCopiesInEveryOrder({.num_ids = kIds,
@@ -132,14 +132,13 @@ TEST(CopyPagesSimtTest, IdsNearTheEndOfSixteenGibibytes) {
                             .copies = {{kLast, 1}, {0, kLast - 1}, {kLast - 7, kLast - 9}}});
 }
 
-TEST(CopyPagesSimtTest, EverySiteIsMissed) {
+TEST_F(CopyPagesOpTest, EverySiteIsMissed) {
   // The last page of the last slab ends where the pool does.
-  const MutationResult result = MutateEverySite([](const SimtOptions& options) {
-    return RunCopy({.cell_bytes = 16896, .copies = {{7, 1}, {3, 5}}, .blocks = 2}, options);
-  });
-  EXPECT_EQ(result.clean_failure, "");
-  EXPECT_THAT(result.survivors, testing::IsEmpty());
-  EXPECT_EQ(result.caught.size(), 2u);
+  ExpectEverySiteIsMissed(
+      [](const SimtOptions& options) {
+        return RunCopy({.cell_bytes = 16896, .copies = {{7, 1}, {3, 5}}, .blocks = 2}, options);
+      },
+      2);
 }
 
 }  // namespace

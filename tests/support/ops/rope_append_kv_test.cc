@@ -1,13 +1,11 @@
-// RopeAppendKv on the SIMT executor: every size of head, with and without each of its inputs, pages
-// near the ends of a large pool, in every order.
+// RopeAppendKv on the SIMT executor or a GPU: every size of head, with and without each of its
+// inputs, pages near the ends of a large pool, in every order.
 #include <cstring>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/device/pool_view.h"
 #include "kernels/rope/rope_append_kv_kernel.h"
-#include "tests/simt/mutation.h"
-#include "tests/simt/op_case.h"
+#include "tests/support/ops/op_case.h"
 
 namespace chorus::test {
 namespace {
@@ -93,8 +91,7 @@ class RopeRun {
                                     .heads = c_.heads,
                                     .kv_heads = c_.kv_heads,
                                     .head_dim = c_.head_dim};
-    const std::string failure =
-        RunSimt(KernelOf(c_.types), rows_, 0, &params, memory_, options).failure;
+    const std::string failure = RunOp(KernelOf(c_.types), rows_, 0, params, memory_, options);
     if (!failure.empty()) return failure;
     for (int row = 0; row < rows_; ++row) {
       const std::string wrong = WrongRow(row);
@@ -195,11 +192,11 @@ std::string RunRope(const RopeCase& c, const SimtOptions& options) {
   return RopeRun(c).Run(options);
 }
 
-class RopeAppendKvSimtTest : public testing::TestWithParam<OpTypes> {};
-INSTANTIATE_TEST_SUITE_P(Simt, RopeAppendKvSimtTest, testing::ValuesIn(kOpTypes),
+class RopeAppendKvOpTest : public OpTest, public testing::WithParamInterface<OpTypes> {};
+INSTANTIATE_TEST_SUITE_P(Device, RopeAppendKvOpTest, testing::ValuesIn(kOpTypes),
                          [](const auto& info) { return NameOf(info.param); });
 
-TEST_P(RopeAppendKvSimtTest, EveryHeadSizeWithEveryInput) {
+TEST_P(RopeAppendKvOpTest, EveryHeadSizeWithEveryInput) {
   uint32_t seed = 1;
   for (const int head_dim : {8, 16, 24, 40, 64, 80, 96, 128, 136, 256}) {
     for (const int inputs : {0, 1, 2, 4, 8, 15}) {
@@ -223,13 +220,13 @@ TEST_P(RopeAppendKvSimtTest, EveryHeadSizeWithEveryInput) {
   }
 }
 
-TEST_P(RopeAppendKvSimtTest, PaddingKeepsNoKeysAndValues) {
+TEST_P(RopeAppendKvOpTest, PaddingKeepsNoKeysAndValues) {
   for (const int padding : {1, 3}) {
     EXPECT_EQ(RunRope({.types = GetParam(), .padding = padding, .has_delta = true}, {}), "");
   }
 }
 
-TEST_P(RopeAppendKvSimtTest, PagesNearTheEndOfSixteenGibibytes) {
+TEST_P(RopeAppendKvOpTest, PagesNearTheEndOfSixteenGibibytes) {
   // 8 heads of 128 are 64 KiB a cell.
   const RopeCase c{.types = GetParam(),
                    .kv_heads = 8,
@@ -240,7 +237,7 @@ TEST_P(RopeAppendKvSimtTest, PagesNearTheEndOfSixteenGibibytes) {
   EXPECT_EQ(RunRope(c, {}), "");
 }
 
-TEST_P(RopeAppendKvSimtTest, RowBitsDoNotDependOnTheOtherRows) {
+TEST_P(RopeAppendKvOpTest, RowBitsDoNotDependOnTheOtherRows) {
   const RopeCase all_case{.types = GetParam(), .q_norm = true, .k_norm = true};
   RopeRun all(all_case);
   ASSERT_EQ(all.Run({}), "");
@@ -251,14 +248,14 @@ TEST_P(RopeAppendKvSimtTest, RowBitsDoNotDependOnTheOtherRows) {
   EXPECT_TRUE(one.q().RowEquals(0, all.q(), 0));
 }
 
-TEST_P(RopeAppendKvSimtTest, EverySiteIsMissed) {
-  const MutationResult result = MutateEverySite([](const SimtOptions& options) {
-    return RunRope({.types = GetParam(), .heads = 3, .kv_heads = 1, .head_dim = 24, .q_norm = true},
-                   options);
-  });
-  EXPECT_EQ(result.clean_failure, "");
-  EXPECT_THAT(result.survivors, testing::IsEmpty());
-  EXPECT_EQ(result.caught.size(), 2u);
+TEST_P(RopeAppendKvOpTest, EverySiteIsMissed) {
+  ExpectEverySiteIsMissed(
+      [](const SimtOptions& options) {
+        return RunRope(
+            {.types = GetParam(), .heads = 3, .kv_heads = 1, .head_dim = 24, .q_norm = true},
+            options);
+      },
+      2);
 }
 
 }  // namespace
