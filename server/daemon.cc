@@ -30,7 +30,7 @@ const char* ArchitectureName(engine::Architecture architecture) {
   return "unknown";
 }
 
-// What leaves a device more memory for the pool.
+// What makes a device's memory, or what its host has to pin, go further.
 std::string MemoryHelp(const ServerConfig& config) {
   return absl::StrCat(
       "; what helps: ",
@@ -39,7 +39,8 @@ std::string MemoryHelp(const ServerConfig& config) {
           : absl::StrCat("a larger --device-memory-fraction than ", config.memory.device_fraction),
       ", a smaller --max-step-tokens than ", config.engine.max_step_tokens,
       ", a smaller --max-step-rank-sum than ", config.engine.max_step_rank_sum,
-      ", a GPU with more memory");
+      ", a GPU with more memory; for pinned memory, a smaller --adapter-host-bytes than ",
+      config.memory.adapter_host_bytes);
 }
 
 // A line for each share of the memory.
