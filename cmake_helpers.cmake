@@ -13,16 +13,20 @@ function(chorus_library name)
   endif()
 endfunction()
 
-# chorus_cuda_code(NAME [THIRD_PARTY]): the target's .cu files are built for every architecture that
-# has a variant, and for newer ones as PTX. A kernel of ours that spills or uses local memory is an
-# error; THIRD_PARTY kernels (instantiations of a library's templates) are let through. In ours a
-# multiply and an add are fused where the code says so and nowhere else, as on the CPU.
+# chorus_cuda_code(NAME [THIRD_PARTY] [OLDEST_AS_PTX]): the target's .cu files are built for every
+# architecture that has a variant, and for newer ones as PTX. A kernel of ours that spills or uses
+# local memory is an error; THIRD_PARTY kernels (instantiations of a library's templates) are let
+# through. In ours a multiply and an add are fused where the code says so and nowhere else, as on the
+# CPU. OLDEST_AS_PTX: the oldest architecture's code alone, as PTX, which every newer GPU runs.
 function(chorus_cuda_code name)
-  cmake_parse_arguments(ARG "THIRD_PARTY" "" "" ${ARGN})
+  cmake_parse_arguments(ARG "THIRD_PARTY;OLDEST_AS_PTX" "" "" ${ARGN})
   set(flags
     "SHELL:-gencode arch=compute_80,code=sm_80"
     "SHELL:-gencode arch=compute_90a,code=sm_90a"
     "SHELL:-gencode arch=compute_90,code=compute_90")
+  if(ARG_OLDEST_AS_PTX)
+    set(flags "SHELL:-gencode arch=compute_80,code=compute_80")
+  endif()
   if(NOT ARG_THIRD_PARTY)
     list(APPEND flags "-fmad=false"
       "SHELL:-Xptxas --warn-on-spills,--warn-on-local-memory-usage,--warning-as-error")
