@@ -1,12 +1,12 @@
-#include "tests/simt/sim_server.h"
+#include "tests/support/stepped_server.h"
 
-#include <chrono>
 #include <thread>
 #include <utility>
 
 #include "engine/backend/device_limits.h"
 #include "gtest/gtest.h"
 #include "kernels/check.h"
+#include "tests/support/last_pages.h"
 #include "tests/support/memory_adapter.h"
 
 namespace chorus::test {
@@ -14,10 +14,6 @@ namespace {
 
 using kernels::MutexLock;
 
-// Loads have threads of their own, and no virtual time: how long the test's thread lets them do what
-// they can do at this moment.
-constexpr std::chrono::milliseconds kPause(3);
-constexpr double kIdleUs = 20;
 constexpr int kMostIdleTurns = 100'000;
 
 template <class T>
@@ -29,10 +25,14 @@ T Must(absl::StatusOr<T> value) {
 
 }  // namespace
 
-SimServer::SimServer(const std::string& model_dir, const SimServerOptions& options)
-    : options_(options), config_(Must(engine::ModelConfig::Load(model_dir))), sim_(options.sim) {
+SteppedServer::SteppedServer(const std::string& model_dir, ServerDevice device,
+                             const SteppedServerOptions& options)
+    : options_(options),
+      config_(Must(engine::ModelConfig::Load(model_dir))),
+      device_(std::move(device)) {
+  kernels::Device& own = *device_.setup.device;
   engine::DeviceWeights weights =
-      Must(engine::DeviceWeights::Load(model_dir, config_, kernels::DType::kBf16, {}, &sim_));
+      Must(engine::DeviceWeights::Load(model_dir, config_, kernels::DType::kBf16, {}, &own));
   engine::DeviceRunnerOptions runner =
       Must(engine::DeviceRunnerOptionsFor(options.engine, config_, config_.vocabulary));
   runner.max_graph_rows = options.max_graph_rows;
@@ -42,12 +42,16 @@ SimServer::SimServer(const std::string& model_dir, const SimServerOptions& optio
                               .head_dim = config_.head_dim,
                               .dtype = kernels::DType::kBf16};
   runner.pool.bytes = options.pages * one.total_bytes();
+  runner.pool.reserve_bytes = int64_t{1} << 30;
   const engine::RunnerLimits limits = engine::LimitsOf(runner);
-  runner_ = Must(engine::DeviceRunner::Create(&sim_, &ops_, config_, std::move(weights), runner));
-  target_ =
-      Must(engine::DeviceAdapterPages::Create(&sim_, runner_->pool(), options.adapters, &clock_));
-  sim_.Seal();
-  sim_.SetTimekeeper(std::this_thread::get_id());
+  runner_ = Must(engine::DeviceRunner::Create(&own, device_.setup.ops.get(), config_,
+                                              std::move(weights), runner));
+  pages_ = Must(engine::DeviceAdapterPages::Create(&own, runner_->pool(), options.adapters,
+                                                   device_.clock.get()));
+  target_ = std::make_unique<LastPagesTarget>(pages_.get(),
+                                              options.last_pages ? runner_->pool().num_ids : 0);
+  own.Seal();
+  device_.begin();
   engine::LoadAnswers answers{.done =
                                   [this](engine::LoadDone done) {
                                     MutexLock lock(&mutex_);
@@ -68,48 +72,50 @@ SimServer::SimServer(const std::string& model_dir, const SimServerOptions& optio
       loader_.get(), &bell_);
 }
 
-SimServer::~SimServer() {
+SteppedServer::~SteppedServer() {
   scheduler_->FailAll(absl::CancelledError("the test ends"));
-  sim_.SetTimekeeper({});
+  device_.end();
   loader_.reset();
   DeliverLoads();
   scheduler_.reset();
-  const absl::Status finished = sim_.Finish();
+  const absl::Status finished =
+      device_.setup.finish == nullptr ? absl::OkStatus() : device_.setup.finish();
   EXPECT_TRUE(finished.ok()) << finished;
-  EXPECT_EQ(sim_.counters().allocations_after_seal, 0);
+  EXPECT_EQ(device_.setup.device->counters().allocations_after_seal, 0);
 }
 
-engine::AdapterRef SimServer::MakeAdapter(const std::string& name, const std::string& config,
-                                          const std::string& tensors) const {
+engine::AdapterRef SteppedServer::MakeAdapter(const std::string& name, const std::string& config,
+                                              const std::string& tensors) const {
   return Must(MemoryAdapter::Make("tenant", name, config, tensors, config_, runner_->pool()));
 }
 
-void SimServer::Submit(engine::GenerateRequest request) {
+void SteppedServer::Submit(engine::GenerateRequest request) {
   const absl::Status valid = scheduler_->Validate(request);
   ASSERT_TRUE(valid.ok()) << valid;
   const std::string id = request.request_id;
   std::unique_ptr<engine::Request> made = scheduler_->MakeRequest(std::move(request));
   streams_[id] = made->stream;
-  scheduler_->Submit(std::move(made), clock_.Now());
+  scheduler_->Submit(std::move(made), Now());
 }
 
-void SimServer::Turn() {
-  if (scheduler_->num_loading() > 0) std::this_thread::sleep_for(kPause);
+void SteppedServer::Turn() {
+  if (scheduler_->num_loading() > 0) std::this_thread::sleep_for(device_.pause);
   DeliverLoads();
-  const std::optional<engine::StepPlan> plan = scheduler_->PlanStep(clock_.Now());
+  std::optional<engine::StepPlan> plan = scheduler_->PlanStep(Now());
   if (!plan.has_value()) {
-    sim_.AdvanceHost(kIdleUs);
+    device_.idle();
     Listen();
     return;
   }
   num_early_steps_ += plan->arrivals.empty() ? 0 : 1;
-  const absl::Time begin = clock_.Now();
+  if (options_.last_pages) TakeLastPages(runner_->pool(), &*plan);
+  const absl::Time begin = Now();
   const engine::StepResult result = Must(runner_->Run(*plan));
-  scheduler_->CommitStep(result, (clock_.Now() - begin) * options_.told_step_time);
+  scheduler_->CommitStep(result, (Now() - begin) * options_.told_step_time);
   Listen();
 }
 
-void SimServer::RunToEnd() {
+void SteppedServer::RunToEnd() {
   int idle = 0;
   while (!scheduler_->idle()) {
     const uint64_t steps = stats().steps;
@@ -119,14 +125,14 @@ void SimServer::RunToEnd() {
   }
 }
 
-engine::EngineStats SimServer::stats() const {
+engine::EngineStats SteppedServer::stats() const {
   engine::EngineStats stats;
   scheduler_->FillStats(&stats);
   return stats;
 }
 
 // Those that arrive first: what a load says last is that it is done.
-void SimServer::DeliverLoads() {
+void SteppedServer::DeliverLoads() {
   std::vector<engine::LoadArriving> arriving;
   std::vector<engine::LoadDone> done;
   {
@@ -138,12 +144,12 @@ void SimServer::DeliverLoads() {
     if (!options_.early_steps) continue;
     scheduler_->OnLoadArriving(load);
   }
-  for (const engine::LoadDone& load : done) scheduler_->OnLoadDone(load, clock_.Now());
+  for (const engine::LoadDone& load : done) scheduler_->OnLoadDone(load, Now());
 }
 
-void SimServer::Listen() {
+void SteppedServer::Listen() {
   for (auto& [id, stream] : streams_) {
-    SimAnswer& answer = answers_[id];
+    ServerAnswer& answer = answers_[id];
     for (const engine::StreamEvent& event : stream->Drain()) {
       if (event.kind == engine::StreamEvent::Kind::kToken) {
         answer.tokens.push_back(event.token.token);
