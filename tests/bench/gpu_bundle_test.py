@@ -68,10 +68,11 @@ class Bundle(unittest.TestCase):
         self.groups.append({"name": name, "program": f"gpu_{name}_test", "arguments": [],
                             "timeout": timeout})
 
-    def run_script(self, name, *arguments):
+    def run_script(self, name, *arguments, path=""):
         self.write("manifest.json", json.dumps({"commit": "abc", "groups": self.groups}))
+        environment = {**os.environ, "PATH": path + os.pathsep + os.environ["PATH"]}
         return subprocess.run([os.path.join(self.folder, name), *arguments], text=True,
-                              capture_output=True, check=False)
+                              env=environment, capture_output=True, check=False)
 
     def read(self, name):
         with open(os.path.join(self.folder, "results", name), encoding="utf-8") as file:
@@ -119,6 +120,44 @@ class CheckTest(Bundle):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("all 1 groups passed", done.stdout)
         self.assertEqual(self.run_script("check", "--only", "nonesuch").returncode, 1)
+
+    def sanitize(self, lines, ran="COMPLETED", timeout=30):
+        """./check with a sanitizer that ends as these lines of a shell script say, after the
+        program."""
+        self.write("bin/gpu_good_test", GOOGLE_TEST.format(body=f'write([("A", "{ran}", False)])'))
+        self.groups = [{"name": "sanitizer", "timeout": 60, "runs": [
+            {"tool": "racecheck", "program": "gpu_good_test", "filter": "*A*", "timeout": timeout}]}]
+        self.write("compute-sanitizer", """#!/bin/sh
+[ "$1 $2" = "--tool racecheck" ] || exit 9
+shift 2
+case "$*" in *--gtest_filter=\\*A\\**) "$@" ;; *) exit 8 ;; esac
+""" + lines)
+        done = self.run_script("check", path=self.folder)
+        return json.loads(self.read("check.json"))["groups"][0], done
+
+    def test_the_sanitizer_finds_or_finds_nothing(self):
+        summary = 'echo "========= RACECHECK SUMMARY: %d hazards displayed (%d errors, 2 warnings)"'
+        group, done = self.sanitize(summary % (2, 0))
+        self.assertEqual((group["state"], group["tests"]), ("ok", 1))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        group, done = self.sanitize(summary % (5, 3))
+        self.assertEqual((group["state"], group["runs"][0]["errors"]), ("FAILED", 3))
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(self.sanitize(summary % (0, 0) + "; exit 1")[0]["state"], "FAILED")
+        self.assertEqual(self.sanitize(summary % (0, 0), "SKIPPED")[0]["state"], "nothing ran")
+
+    def test_a_sanitizer_that_may_not_or_is_not_there_is_no_failure(self):
+        group, done = self.sanitize('echo "Error: no permission"; exit 255')
+        self.assertEqual(group["state"], "refused here")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("could not say anything: sanitizer (refused here)", done.stdout)
+        self.assertIn("| Error: no permission", done.stdout)
+        self.assertEqual(self.sanitize("sleep 600", timeout=1)[0]["state"], "no end")
+        with open(os.path.join(BUNDLED, "sanitizer.py"), encoding="utf-8") as file:
+            self.write("sanitizer.py", file.read().replace("compute-sanitizer\"", "nonesuch\""))
+        done = self.run_script("check")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("sanitizer (not found)", done.stdout)
 
     def test_without_a_gpu_names_what_it_looked_for(self):
         with open(os.path.join(BUNDLED, "find_gpu.py"), encoding="utf-8") as file:

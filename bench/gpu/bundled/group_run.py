@@ -13,7 +13,7 @@ ENVIRONMENT = {"CHORUS_GOLDEN_DIR": str(HERE / "golden")}
 
 def run_program(program, arguments, timeout, log):
     """Its exit status, or how it ended, and its seconds. All that it prints goes to `log`. The
-    program is named from the bundle's folder."""
+    program is named from the bundle's folder, unless it lies elsewhere."""
     start = time.monotonic()
     with open(log, "w", encoding="utf-8") as to:
         process = subprocess.Popen([HERE / program, *map(str, arguments)], cwd=HERE,
@@ -56,6 +56,21 @@ def choose(names, only):
     if unknown:
         raise SystemExit(f"--only: no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     return [name for name in names if name in wanted]
+
+
+def google_tests(report):
+    """Names of what ran, of what failed, and (name, reason) of what was skipped."""
+    ran, failed, skipped = [], [], []
+    for suite in (report or {}).get("testsuites", []):
+        for test in suite["testsuite"]:
+            name = f"{suite['name']}.{test['name']}"
+            if test.get("result") == "SKIPPED":
+                skipped.append(name)
+            elif test.get("status") == "RUN":
+                ran.append(name)
+                if test.get("failures"):
+                    failed.append(name)
+    return ran, failed, skipped
 
 
 def tail(log, lines=15):
