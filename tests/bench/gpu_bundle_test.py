@@ -113,6 +113,14 @@ class CheckTest(Bundle):
         self.assertIn("called with --some --ids 64\n", self.read("chorus_lora_bench.log"))
         self.assertIn("called with --some\n", self.read("chorus_step_bench.log"))
 
+    def test_scripts_of_the_bundle_are_groups_too(self):
+        self.write("ask_server", '#!/bin/sh\necho "asked with $*"\nexit 4\n')
+        self.groups = [{"name": "server", "script": "ask_server", "arguments": ["x"],
+                        "timeout": 30}]
+        done = self.run_script("check")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("| asked with x", done.stdout)
+
     def test_passes_when_all_pass(self):
         self.add_group("good", 'write([("A", "COMPLETED", False)])')
         self.add_group("other", "sys.exit(1)")

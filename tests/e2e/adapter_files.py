@@ -4,9 +4,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from tiny_model import LINEARS, random_values, safetensors
+from tiny_model import HEAD_DIM, linears, random_values, safetensors
 
-ALL = tuple(name.split(".")[1] for name in LINEARS)
+ALL = tuple(name.split(".")[1] for name in linears())
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,18 @@ class Adapter:
         return hashlib.sha256(self.tensors).hexdigest()
 
 
-def make(seed: int, rank: int = 8, targets=("q_proj", "v_proj"), layers: int = 2, **fields):
+def make(
+    seed: int,
+    rank: int = 8,
+    targets=("q_proj", "v_proj"),
+    layers: int = 2,
+    head_dim: int = HEAD_DIM,
+    **fields,
+):
     """`fields` go over those of adapter_config.json. Another seed, another voice."""
     tensors = {}
     for layer in range(layers):
-        for name, (inputs, outputs) in LINEARS.items():
+        for name, (inputs, outputs) in linears(head_dim).items():
             if name.split(".")[1] not in targets:
                 continue
             at = f"base_model.model.model.layers.{layer}.{name}."

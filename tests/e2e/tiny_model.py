@@ -12,16 +12,20 @@ SPECIAL = ["<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
 PAD, BOS, EOS, IM_START, IM_END = range(5)
 VOCABULARY = 512  # special tokens, 256 bytes, pairs and a few longer ones
 
-# Inputs and outputs of the seven linears, as PEFT names them.
-LINEARS = {
-    "self_attn.q_proj": (HIDDEN, HEADS * HEAD_DIM),
-    "self_attn.k_proj": (HIDDEN, KV_HEADS * HEAD_DIM),
-    "self_attn.v_proj": (HIDDEN, KV_HEADS * HEAD_DIM),
-    "self_attn.o_proj": (HEADS * HEAD_DIM, HIDDEN),
-    "mlp.gate_proj": (HIDDEN, WIDE),
-    "mlp.up_proj": (HIDDEN, WIDE),
-    "mlp.down_proj": (WIDE, HIDDEN),
-}
+
+def linears(head_dim: int = HEAD_DIM) -> dict:
+    """Inputs and outputs of the seven linears, as PEFT names them."""
+    queries, keys = HEADS * head_dim, KV_HEADS * head_dim
+    return {
+        "self_attn.q_proj": (HIDDEN, queries),
+        "self_attn.k_proj": (HIDDEN, keys),
+        "self_attn.v_proj": (HIDDEN, keys),
+        "self_attn.o_proj": (queries, HIDDEN),
+        "mlp.gate_proj": (HIDDEN, WIDE),
+        "mlp.up_proj": (HIDDEN, WIDE),
+        "mlp.down_proj": (WIDE, HIDDEN),
+    }
+
 
 TEMPLATE = (
     "{% for message in messages %}"
@@ -136,7 +140,7 @@ def tokenizer() -> dict:
     }
 
 
-def weights(layers: int) -> dict:
+def weights(layers: int, head_dim: int) -> dict:
     tensors = {}
 
     def add(name, *shape):
@@ -149,14 +153,14 @@ def weights(layers: int) -> dict:
         at = f"model.layers.{layer}."
         add(at + "input_layernorm.weight", HIDDEN)
         add(at + "post_attention_layernorm.weight", HIDDEN)
-        for name, (inputs, outputs) in LINEARS.items():
+        for name, (inputs, outputs) in linears(head_dim).items():
             add(f"{at}{name}.weight", outputs, inputs)
     add("model.norm.weight", HIDDEN)
     add("lm_head.weight", VOCABULARY, HIDDEN)
     return tensors
 
 
-def config(layers: int) -> dict:
+def config(layers: int, head_dim: int) -> dict:
     return {
         "_name_or_path": "chorus/tiny",
         "architectures": ["LlamaForCausalLM"],
@@ -167,7 +171,7 @@ def config(layers: int) -> dict:
         "num_hidden_layers": layers,
         "num_attention_heads": HEADS,
         "num_key_value_heads": KV_HEADS,
-        "head_dim": HEAD_DIM,
+        "head_dim": head_dim,
         "vocab_size": VOCABULARY,
         "max_position_embeddings": CONTEXT,
         "rms_norm_eps": 1e-5,
@@ -179,11 +183,12 @@ def config(layers: int) -> dict:
     }
 
 
-def write(directory, layers: int = 2):
-    """Writes the model. More layers make its steps longer, for what has to be caught running."""
+def write(directory, layers: int = 2, head_dim: int = HEAD_DIM):
+    """Writes the model. More layers make its steps longer, for what has to be caught running; a
+    GPU's attention wants wider heads."""
     directory.mkdir(parents=True)
     files = {
-        "config.json": config(layers),
+        "config.json": config(layers, head_dim),
         # Without do_sample: a request that says nothing is greedy. IM_END stands only here.
         "generation_config.json": {"bos_token_id": BOS, "eos_token_id": [EOS, IM_END]},
         "tokenizer.json": tokenizer(),
@@ -196,7 +201,7 @@ def write(directory, layers: int = 2):
     }
     for name, content in files.items():
         (directory / name).write_text(json.dumps(content), encoding="utf-8")
-    (directory / "model.safetensors").write_bytes(safetensors(weights(layers)))
+    (directory / "model.safetensors").write_bytes(safetensors(weights(layers, head_dim)))
     return directory
 
 
