@@ -6,6 +6,7 @@
 namespace chorus::test {
 
 std::string WhyNoOpDevice() { return ""; }
+int64_t OpDeviceBytes() { return int64_t{1} << 40; }
 
 std::string RunOpBytes(const kernels::Kernel& kernel, int32_t blocks, int32_t shared_bytes,
                        const void* params, OpLaunch /*launch*/, kernels::SimtMemory& memory,

@@ -1,5 +1,5 @@
 // Where the cases of ops run: on the SIMT executor, or on a GPU. The program that links them says
-// which (tests/simt/op_device_sim.cc, tests/gpu/op_device_cuda.cc). One thread at a time.
+// which: it links tests/simt/op_device_sim.cc, or op_on_device.cc. One thread at a time.
 #ifndef CHORUS_TESTS_SUPPORT_OPS_OP_DEVICE_H_
 #define CHORUS_TESTS_SUPPORT_OPS_OP_DEVICE_H_
 
@@ -16,12 +16,16 @@ namespace chorus::test {
 // "", or why there is no device for ops here: tests skip.
 std::string WhyNoOpDevice();
 
+// What cases may take together; they skip where they need more.
+int64_t OpDeviceBytes();
+
 class OpTest : public testing::Test {
  protected:
   void SetUp() override {
     const std::string reason = WhyNoOpDevice();
     if (!reason.empty()) GTEST_SKIP() << reason;
   }
+  static bool Fits(int64_t bytes) { return bytes < OpDeviceBytes(); }
 };
 
 using OpLaunch = absl::Status (*)(kernels::DeviceStream* stream, const kernels::Kernel& kernel,
