@@ -312,8 +312,12 @@ class RebuildTest(Bundle):
         self.assertEqual(rebuild.for_arch(flags, "sm_90a"),
                          ["-O3", "-gencode", "arch=compute_90a,code=sm_90a", "-std=c++20"])
         self.assertEqual(rebuild.for_arch(flags, None), flags)
+        ptx = ["-gencode", "arch=compute_80,code=compute_80"]
+        self.assertEqual(rebuild.for_arch(ptx, "sm_90a"), ptx)
+        manifest = {"units": {"a.o": {"flags": flags}, "b.o": {"flags": ptx}}}
+        rebuild.check_arch(manifest, "sm_90a")
         with self.assertRaises(SystemExit):
-            rebuild.for_arch(flags, "sm_70")
+            rebuild.check_arch(manifest, "sm_70")
 
 
 if __name__ == "__main__":
