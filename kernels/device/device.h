@@ -3,7 +3,7 @@
 // Implementations come from CudaDevice::Open (kernels/device/cuda_device.h) and
 // tests/simt/sim_device.h.
 //
-// Everything is taken before Seal(), which the runner calls when it is ready: after it nothing may
+// Everything is taken before Seal(), which whoever has taken everything calls: after it nothing may
 // allocate or free. What does so is served, and counted (DeviceCounters): tests assert zero.
 //
 // Status: an error of a call that CUDA reports as sticky is Internal, names the op, and is returned
