@@ -24,25 +24,27 @@ Residency::Resident* Residency::AddWaiter(const AdapterRef& adapter) {
   Resident* resident = FindOrAdd(adapter);
   resident->unreadable = false;
   ++resident->waiting;
+  Settle(resident);
   return resident;
 }
 
 void Residency::RemoveWaiter(Resident* resident) {
   CHORUS_CHECK_GT(resident->waiting, 0);
   --resident->waiting;
-  EraseIfUnused(resident);
+  Settle(resident);
 }
 
 void Residency::Hold(Resident* resident, uint64_t epoch) {
   ++resident->running;
   resident->last_epoch = epoch;
+  Settle(resident);
 }
 
 void Residency::Unhold(Resident* resident, uint64_t epoch) {
   CHORUS_CHECK_GT(resident->running, 0);
   --resident->running;
   resident->last_epoch = epoch;
-  EraseIfUnused(resident);
+  Settle(resident);
 }
 
 bool Residency::MakeRoom(ReclaimRank rank) {
@@ -66,6 +68,7 @@ void Residency::StartLoad(Resident* resident, PageLease lease, absl::Time now) {
   num_pages_ += resident->pages();
   by_ticket_[resident->ticket] = resident;
   loads_->Start({resident->ticket, resident->adapter, CellsOf(*resident)});
+  Settle(resident);
 }
 
 void Residency::OnLoadArriving(const LoadArriving& arriving) {
@@ -76,6 +79,7 @@ void Residency::OnLoadArriving(const LoadArriving& arriving) {
   resident->state = ResidencyState::kArriving;
   resident->arrivals = arriving.arrivals;
   TakeSlot(resident);
+  Settle(resident);
 }
 
 Residency::LoadResult Residency::OnLoadDone(const LoadDone& done, absl::Time now) {
@@ -91,57 +95,36 @@ Residency::LoadResult Residency::OnLoadDone(const LoadDone& done, absl::Time now
   if (done.status.ok() && (resident->used() || arrived)) {
     if (resident->slot < 0) TakeSlot(resident);
     resident->state = ResidencyState::kResident;
+    Settle(resident);
     return result;
   }
   GiveBack(resident);
   resident->unreadable = !cancelled && !done.status.ok();
   if (cancelled) result.status = absl::OkStatus();
-  if (!resident->used()) {
-    result.resident = nullptr;
-    EraseIfUnused(resident);
-  }
+  if (!Settle(resident)) result.resident = nullptr;
   return result;
 }
 
 absl::Status Residency::Pin(const AdapterRef& adapter, bool pinned) {
   Resident* resident = FindOrAdd(adapter);
   resident->unreadable = false;
-  if (pinned == resident->pinned) {
-    EraseIfUnused(resident);
-    return absl::OkStatus();
-  }
-  if (pinned && pinned_pages_ + resident->pages() > pin_pages_) {
-    const std::string message = absl::StrCat(
+  absl::Status status;
+  if (pinned && !resident->pinned && pinned_pages_ + resident->pages() > pin_pages_) {
+    status = absl::ResourceExhaustedError(absl::StrCat(
         "pin of adapter \"", adapter->name(), "\": ", resident->pages(), " pages wanted, ",
-        pin_pages_ - pinned_pages_, " of the pin budget's ", pin_pages_, " are left");
-    EraseIfUnused(resident);
-    return absl::ResourceExhaustedError(message);
+        pin_pages_ - pinned_pages_, " of the pin budget's ", pin_pages_, " are left"));
+  } else if (pinned != resident->pinned) {
+    resident->pinned = pinned;
+    pinned_pages_ += pinned ? resident->pages() : -resident->pages();
   }
-  resident->pinned = pinned;
-  pinned_pages_ += pinned ? resident->pages() : -resident->pages();
-  EraseIfUnused(resident);
-  return absl::OkStatus();
+  Settle(resident);
+  return status;
 }
 
-std::vector<Residency::Resident*> Residency::PinnedOnDisk() {
+std::vector<Residency::Resident*> Residency::PinnedOnDisk() const {
   std::vector<Resident*> found;
-  if (pinned_pages_ == 0) return found;
-  for (auto& [key, resident] : residents_) {
-    if (!resident.pinned || resident.unreadable) continue;
-    if (resident.state == ResidencyState::kDisk) found.push_back(&resident);
-  }
-  std::sort(found.begin(), found.end(),
-            [](const Resident* a, const Resident* b) { return a->serial < b->serial; });
+  for (const auto& [serial, resident] : pinned_on_disk_) found.push_back(resident);
   return found;
-}
-
-int64_t Residency::num_pinned_pages() const {
-  if (pinned_pages_ == 0) return 0;
-  int64_t pages = 0;
-  for (const auto& [key, resident] : residents_) {
-    if (resident.pinned) pages += resident.lease.size();
-  }
-  return pages;
 }
 
 void Residency::Forget(const AdapterKey& key) {
@@ -154,17 +137,19 @@ void Residency::Forget(const AdapterKey& key) {
     pinned_pages_ -= resident->pages();
   }
   resident->forgotten = true;
-  EraseIfUnused(resident);
+  Settle(resident);
 }
 
 void Residency::ClearWaiterRanks() {
-  for (auto& [key, resident] : residents_) {
-    resident.first_waiter = std::numeric_limits<ReclaimRank>::max();
-  }
+  for (Resident* resident : ranked_) resident->first_waiter = kNobodyWaits;
+  ranked_.clear();
 }
 
 void Residency::SetWaiterRank(Resident* resident, ReclaimRank rank) {
-  resident->first_waiter = std::min(resident->first_waiter, rank);
+  if (resident->first_waiter != kNobodyWaits) return;
+  CHORUS_CHECK(ranked_.empty() || ranked_.back()->first_waiter <= rank);
+  resident->first_waiter = rank;
+  ranked_.push_back(resident);
 }
 
 std::vector<AdapterResidency> Residency::Snapshot() const {
@@ -190,13 +175,14 @@ void Residency::ReclaimCheapest(uint64_t, ReclaimRank rank) {
   CHORUS_CHECK(resident != nullptr);
   ++num_evictions_;
   GiveBack(resident);
-  EraseIfUnused(resident);
+  Settle(resident);
 }
 
 int64_t Residency::ReclaimablePages(ReclaimRank rank) const {
-  int64_t pages = 0;
-  for (const auto& [key, resident] : residents_) {
-    if (resident.idle() && resident.first_waiter > rank) pages += resident.pages();
+  int64_t pages = idle_pages_;
+  for (const Resident* resident : ranked_) {
+    if (resident->first_waiter > rank) break;
+    if (resident->idle()) pages -= resident->pages();
   }
   return pages;
 }
@@ -250,23 +236,45 @@ void Residency::CancelLoad(Resident* resident) {
   loads_->Cancel(resident->ticket);
 }
 
-void Residency::EraseIfUnused(Resident* resident) {
-  if (resident->used()) return;
-  if (resident->state == ResidencyState::kLoading) CancelLoad(resident);
-  if (resident->state == ResidencyState::kResident && resident->forgotten) GiveBack(resident);
-  if (resident->state == ResidencyState::kDisk) residents_.erase(KeyOf(*resident->adapter));
+bool Residency::Settle(Resident* resident) {
+  if (!resident->used()) {
+    if (resident->state == ResidencyState::kLoading) CancelLoad(resident);
+    if (resident->state == ResidencyState::kResident && resident->forgotten) GiveBack(resident);
+  }
+  File(resident);
+  if (resident->used() || resident->state != ResidencyState::kDisk) return true;
+  std::erase(ranked_, resident);
+  residents_.erase(KeyOf(*resident->adapter));
+  return false;
 }
 
-Residency::Resident* Residency::Cheapest(ReclaimRank rank) {
-  Resident* cheapest = nullptr;
-  for (auto& [key, resident] : residents_) {
-    if (!resident.idle() || resident.first_waiter <= rank) continue;
-    if (cheapest == nullptr || resident.last_epoch < cheapest->last_epoch ||
-        (resident.last_epoch == cheapest->last_epoch && resident.serial < cheapest->serial)) {
-      cheapest = &resident;
-    }
+void Residency::File(Resident* resident) {
+  if (resident->idle_since.has_value()) {
+    idle_.erase({*resident->idle_since, resident->serial});
+    idle_pages_ -= resident->pages();
+    resident->idle_since.reset();
   }
-  return cheapest;
+  if (resident->idle()) {
+    resident->idle_since = resident->last_epoch;
+    idle_[{resident->last_epoch, resident->serial}] = resident;
+    idle_pages_ += resident->pages();
+  }
+  pinned_lease_ -= resident->pinned_lease;
+  resident->pinned_lease = resident->pinned ? resident->lease.size() : 0;
+  pinned_lease_ += resident->pinned_lease;
+  if (resident->pinned && !resident->unreadable && resident->state == ResidencyState::kDisk) {
+    pinned_on_disk_[resident->serial] = resident;
+  } else {
+    pinned_on_disk_.erase(resident->serial);
+  }
+}
+
+// Those that are skipped are of the head of the queue, so the walk is short.
+Residency::Resident* Residency::Cheapest(ReclaimRank rank) const {
+  for (const auto& [since, resident] : idle_) {
+    if (resident->first_waiter > rank) return resident;
+  }
+  return nullptr;
 }
 
 }  // namespace chorus::engine

@@ -1,4 +1,5 @@
 // Random calls on a residency beside a model of what must hold: pages, slots, counts, pins.
+#include <map>
 #include <random>
 
 #include "gmock/gmock.h"
@@ -23,6 +24,7 @@ struct Model {
   int waiting = 0;
   int running = 0;
   bool pinned = false;
+  ReclaimRank rank = Residency::kNobodyWaits;  // of its first waiter
 };
 
 class Walk {
@@ -37,6 +39,7 @@ class Walk {
   void Run(int steps) {
     for (step_ = 1; step_ <= steps && !testing::Test::HasFailure(); ++step_) {
       Step(models_[Pick(kAdapters)]);
+      RankWaiters();
       TakeSlots();
       Check();
     }
@@ -158,6 +161,18 @@ class Walk {
     }
   }
 
+  // As admission does each step: the queue's head is numbered, and several may wait for the same.
+  void RankWaiters() {
+    harness_.residency.ClearWaiterRanks();
+    for (Model& model : models_) model.rank = Residency::kNobodyWaits;
+    for (ReclaimRank rank = 0; rank < 5; ++rank) {
+      Model& model = models_[Pick(kAdapters)];
+      if (model.waiting == 0) continue;
+      harness_.residency.SetWaiterRank(model.resident, rank);
+      model.rank = std::min(model.rank, rank);
+    }
+  }
+
   void TakeSlots() {
     for (const SlotChange& change : harness_.residency.TakeSlotChanges()) {
       if (change.contents == nullptr) {
@@ -170,6 +185,8 @@ class Walk {
 
   void Check() {
     int64_t pages = 0;
+    int64_t pinned_pages = 0;
+    std::map<ReclaimRank, int64_t> idle_pages;  // by the rank up to which somebody waits for them
     size_t with_slots = 0;
     std::set<int32_t> cells;
     for (const AdapterResidency& one : harness_.residency.Snapshot()) {
@@ -194,8 +211,22 @@ class Walk {
           one.state == ResidencyState::kResident || one.state == ResidencyState::kArriving;
       EXPECT_TRUE(one.running == 0 || ready || one.state == ResidencyState::kLoading);
       pages += one.pages;
+      pinned_pages += one.pinned ? one.pages : 0;
+      if (one.state == ResidencyState::kResident && one.running == 0 && !one.pinned) {
+        idle_pages[model->rank] += one.pages;
+      }
       with_slots += ready;
     }
+    for (ReclaimRank rank = kAnyone; rank < 5; ++rank) {
+      int64_t reclaimable = 0;
+      for (auto idle = idle_pages.upper_bound(rank); idle != idle_pages.end(); ++idle) {
+        reclaimable += idle->second;
+      }
+      EXPECT_EQ(harness_.residency.ReclaimablePages(rank), reclaimable);
+      EXPECT_EQ(harness_.residency.CheapestWorth(static_cast<uint64_t>(step_), rank).has_value(),
+                reclaimable > 0);
+    }
+    EXPECT_EQ(harness_.residency.num_pinned_pages(), pinned_pages);
     EXPECT_EQ(pages, harness_.residency.num_pages());
     EXPECT_EQ(pages, kPages - harness_.pool.num_free());
     EXPECT_EQ(with_slots, slots_.size());
