@@ -6,6 +6,7 @@
 #include <numeric>
 #include <random>
 #include <utility>
+#include <vector>
 
 #include "bench/gpu/hash_bf16.h"
 #include "bench/gpu/probe_kernels.h"
@@ -125,11 +126,11 @@ class CeilingProbe {
     }
     for (const int64_t piece : {bytes, std::min(bytes, kHostPiece)}) {
       CHORUS_ASSIGN_OR_RETURN(us, Best([&](kernels::DeviceStream* stream) -> absl::Status {
+                                std::vector<kernels::HostCopy> pieces;
                                 for (int64_t at = 0; at + piece <= bytes; at += piece) {
-                                  CHORUS_RETURN_IF_ERROR(stream->CopyToDevice(
-                                      pool().base + at, pinned.data() + at, piece));
+                                  pieces.push_back({pool().base + at, pinned.data() + at, piece});
                                 }
-                                return absl::OkStatus();
+                                return stream->CopyManyToDevice(pieces);
                               }));
       (piece == bytes ? ceilings_.host_to_device : ceilings_.host_to_device_64k) =
           static_cast<double>(bytes / piece * piece) / us;

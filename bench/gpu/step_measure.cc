@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "bench/gpu/hash_bf16.h"
 #include "engine/model/layer_arrivals.h"
@@ -66,13 +67,15 @@ class ColdImage {
   // Enqueues the copies, and after those of each layer its event.
   absl::Status Enqueue() {
     size_t next = 0;
+    std::vector<kernels::HostCopy> copies;
     for (int32_t layer = 0; layer < pool_.num_slabs; ++layer) {
+      copies.clear();
       for (const size_t end = CellsUpTo(layer); next < end; ++next) {
-        const std::byte* const from =
-            pinned_.data() + static_cast<int64_t>(next) * pool_.cell_bytes();
-        CHORUS_RETURN_IF_ERROR(
-            stream_->CopyToDevice(pool_.CellAddress(slot_.cells[next]), from, pool_.cell_bytes()));
+        copies.push_back({pool_.CellAddress(slot_.cells[next]),
+                          pinned_.data() + static_cast<int64_t>(next) * pool_.cell_bytes(),
+                          pool_.cell_bytes()});
       }
+      CHORUS_RETURN_IF_ERROR(stream_->CopyManyToDevice(copies));
       CHORUS_RETURN_IF_ERROR(
           stream_->Record(arrivals_->layers()[static_cast<size_t>(layer)].get()));
     }

@@ -1,6 +1,7 @@
 #include "engine/adapters/device_adapter_pages.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "kernels/status_macros.h"
 
@@ -107,13 +108,15 @@ absl::Status DeviceAdapterPages::Enqueue(const ImageReader* reader, const Copies
 
 absl::Status DeviceAdapterPages::EnqueueLayer(int32_t layer, const Copies& copies) {
   const int64_t end = LayerBegin(copies.layout, layer + 1);
-  MutexLock lock(&mutex_);
+  std::vector<kernels::HostCopy> pieces;
   for (int64_t at = LayerBegin(copies.layout, layer); at < end;) {
     const std::span<std::byte> to = copies.runs.At(at, end - at);
     const std::span<std::byte> from = copies.image->At(at, std::ssize(to));
-    CHORUS_RETURN_IF_ERROR(stream_->CopyToDevice(to.data(), from.data(), std::ssize(from)));
+    pieces.push_back({to.data(), from.data(), std::ssize(from)});
     at += std::ssize(from);
   }
+  MutexLock lock(&mutex_);
+  CHORUS_RETURN_IF_ERROR(stream_->CopyManyToDevice(pieces));
   return stream_->Record(copies.arrivals->layers()[static_cast<size_t>(layer)].get());
 }
 

@@ -1,5 +1,7 @@
 #include "kernels/device/cuda_stream.h"
 
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
 #include "kernels/status_macros.h"
@@ -122,6 +124,30 @@ absl::Status CudaStream::Copy(void* to, const void* from, int64_t bytes, cudaMem
 
 absl::Status CudaStream::CopyToDevice(void* to, const void* host_from, int64_t bytes) {
   return Copy(to, host_from, bytes, cudaMemcpyHostToDevice, "CopyToDevice");
+}
+
+absl::Status CudaStream::CopyManyToDevice(std::span<const HostCopy> copies) {
+  CHORUS_RETURN_IF_ERROR(context_->Enter());
+  if (capturing_) return absl::FailedPreconditionError("CopyManyToDevice: the stream is capturing");
+  std::vector<void*> to;
+  std::vector<const void*> from;
+  std::vector<size_t> bytes;
+  for (const HostCopy& copy : copies) {
+    CHORUS_CHECK_GE(copy.bytes, 0);
+    if (copy.bytes == 0) continue;  // the library refuses it
+    to.push_back(copy.to);
+    from.push_back(copy.host_from);
+    bytes.push_back(static_cast<size_t>(copy.bytes));
+  }
+  if (to.empty()) return absl::OkStatus();
+  EndLaunches();
+  cudaMemcpyAttributes attributes = {};
+  attributes.srcAccessOrder = cudaMemcpySrcAccessOrderStream;
+  attributes.flags = cudaMemcpyFlagPreferOverlapWithCompute;
+  size_t first = 0;  // of those with these attributes
+  return context_->Check(cudaMemcpyBatchAsync(to.data(), from.data(), bytes.data(), to.size(),
+                                              &attributes, &first, 1, stream_),
+                         "CopyManyToDevice", last_launch_);
 }
 
 absl::Status CudaStream::CopyToHost(void* host_to, const void* from, int64_t bytes) {

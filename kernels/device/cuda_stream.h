@@ -41,6 +41,7 @@ class CudaStream : public DeviceStream {
   ~CudaStream() override;
 
   absl::Status CopyToDevice(void* to, const void* host_from, int64_t bytes) override;
+  absl::Status CopyManyToDevice(std::span<const HostCopy> copies) override;
   absl::Status CopyToHost(void* host_to, const void* from, int64_t bytes) override;
   absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes) override;
   absl::Status Fill(void* to, uint8_t value, int64_t bytes) override;

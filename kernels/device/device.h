@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -121,6 +122,13 @@ class DeviceGraph {
 // The kernel before needs nothing but the third, and whoever comes after nothing at all.
 enum class LaunchBegin : uint8_t { kInOrder, kEarly };
 
+// One of many copies to the device.
+struct HostCopy {
+  void* to = nullptr;
+  const void* host_from = nullptr;
+  int64_t bytes = 0;
+};
+
 // A queue of work. One thread at a time. Pointers of copies and launches are the device's unless a
 // comment says host; memory must live until the work is done.
 class DeviceStream {
@@ -139,6 +147,8 @@ class DeviceStream {
 
   // `from` and `to` on the host lie in pinned memory; the copy reads or writes it when it runs.
   virtual absl::Status CopyToDevice(void* to, const void* host_from, int64_t bytes) = 0;
+  // All of them, in any order among themselves, with less work a piece. REQUIRES: no capture.
+  virtual absl::Status CopyManyToDevice(std::span<const HostCopy> copies) = 0;
   virtual absl::Status CopyToHost(void* host_to, const void* from, int64_t bytes) = 0;
   virtual absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes) = 0;
   virtual absl::Status Fill(void* to, uint8_t value, int64_t bytes) = 0;

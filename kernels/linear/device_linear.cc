@@ -25,7 +25,6 @@ absl::Status CheckDeviceLinear(const DeviceLinearShape& shape) {
                                     std::string(Name(shape.y_dtype)),
                                     ", want bf16 or f16 to f32 or to itself"));
   }
-  if (shape.bias && shape.accumulate) return kCheck.Fail("bias and accumulate, want one of them");
   CHORUS_RETURN_IF_ERROR(kCheck.InRange("rows", shape.rows, 1, kMaxSize));
   CHORUS_RETURN_IF_ERROR(kCheck.InRange("outputs", shape.outputs, 1, kMaxSize));
   CHORUS_RETURN_IF_ERROR(kCheck.InRange("inputs", shape.inputs, 1, kMaxSize));
@@ -43,9 +42,8 @@ absl::Status CheckDeviceLinear(const DeviceLinearShape& shape, const DeviceLinea
 
 std::string TextOf(const DeviceLinearShape& shape) {
   return absl::StrCat(std::string(Name(shape.dtype)), " to ", std::string(Name(shape.y_dtype)),
-                      shape.accumulate ? " added" : "", shape.bias ? " with bias" : "", ", ",
-                      shape.rows, " x ", shape.outputs, " x ", shape.inputs, ", strides ",
-                      shape.x_stride, " ", shape.y_stride,
+                      shape.bias ? " with bias" : "", ", ", shape.rows, " x ", shape.outputs, " x ",
+                      shape.inputs, ", strides ", shape.x_stride, " ", shape.y_stride,
                       shape.multiprocessors == 0
                           ? std::string()
                           : absl::StrCat(", on ", shape.multiprocessors, " multiprocessors"));

@@ -1,4 +1,4 @@
-// Linear on a device: y = x · Wᵀ (+ bias), or y += x · Wᵀ, of one fixed shape. LinearPlanner runs
+// Linear on a device: y = x · Wᵀ (+ bias), of one fixed shape. LinearPlanner runs
 // it with cuBLASLt (kernels/linear/linear_cuda.h), the simulator with the loops of tests/simt.
 #ifndef CHORUS_KERNELS_LINEAR_DEVICE_LINEAR_H_
 #define CHORUS_KERNELS_LINEAR_DEVICE_LINEAR_H_
@@ -15,9 +15,8 @@ namespace chorus::kernels {
 struct DeviceLinearShape {
   DType dtype = DType::kBf16;   // of x and W: bf16 or f16
   DType y_dtype = DType::kF32;  // f32, or dtype
-  bool accumulate = false;      // add to y
-  bool bias = false;            // only without `accumulate`
-  int32_t rows = 0;             // a bucket (kernels/linear/row_buckets.h)
+  bool bias = false;
+  int32_t rows = 0;  // a bucket (kernels/linear/row_buckets.h)
   int32_t outputs = 0;
   int32_t inputs = 0;
   int64_t x_stride = 0;         // elements, at least inputs
@@ -30,7 +29,7 @@ struct DeviceLinearArgs {
   const void* x = nullptr;       // [rows, x_stride]
   const void* weight = nullptr;  // [outputs, inputs]
   const void* bias = nullptr;    // [outputs] of y's type, if the shape has one
-  void* y = nullptr;             // [rows, y_stride], overwritten or added to
+  void* y = nullptr;             // [rows, y_stride]
 };
 
 // InvalidArgument naming what does not fit.

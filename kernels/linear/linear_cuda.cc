@@ -208,7 +208,7 @@ bool LinearPlannerImpl::TakeKnown(Gemm& gemm) const {
 absl::Status LinearPlannerImpl::Enqueue(const Gemm& gemm, const DeviceLinearArgs& args,
                                         std::byte* workspace, DeviceStream* stream) const {
   const float one = 1.0f;
-  const float beta = gemm.shape.accumulate ? 1.0f : 0.0f;
+  const float beta = 0.0f;
   if (gemm.shape.bias) {
     // The descriptor is read when the GEMM is enqueued, and not after.
     CHORUS_RETURN_IF_ERROR(Set(gemm.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, args.bias));

@@ -30,7 +30,6 @@ void RunLinear(const kernels::DeviceLinearShape& shape, const kernels::DeviceLin
       for (size_t i = 0; i < weight.size(); ++i) sum += from[i] * weight[i];
       const int64_t to = row * shape.y_stride + output;
       if (shape.bias) sum += LoadElement(shape.y_dtype, args.bias, output);
-      if (shape.accumulate) sum += LoadElement(shape.y_dtype, args.y, to);
       StoreElement(shape.y_dtype, args.y, to, sum);
     }
   }

@@ -51,6 +51,17 @@ absl::Status SimStream::CopyToDevice(void* to, const void* host_from, int64_t by
                           SimEngine::kToDevice);
 }
 
+absl::Status SimStream::CopyManyToDevice(std::span<const HostCopy> copies) {
+  {
+    const MutexLock lock(&device_->mutex_);
+    CHORUS_RETURN_IF_ERROR(device_->Enter("CopyManyToDevice"));
+  }
+  for (const HostCopy& copy : copies) {
+    CHORUS_RETURN_IF_ERROR(CopyToDevice(copy.to, copy.host_from, copy.bytes));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SimStream::CopyToHost(void* host_to, const void* from, int64_t bytes) {
   return device_->AddCopy(queue_, "CopyToHost", {host_to, bytes}, {from, bytes},
                           SimEngine::kToHost);

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "tests/simt/sim_device.h"
 
@@ -30,6 +31,7 @@ class SimStream : public DeviceStream {
   ~SimStream() override;
 
   absl::Status CopyToDevice(void* to, const void* host_from, int64_t bytes) override;
+  absl::Status CopyManyToDevice(std::span<const HostCopy> copies) override;
   absl::Status CopyToHost(void* host_to, const void* from, int64_t bytes) override;
   absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes) override;
   absl::Status Fill(void* to, uint8_t value, int64_t bytes) override;

@@ -2,8 +2,10 @@
 #include "tests/support/device_contract.h"
 
 #include <algorithm>
+#include <cstring>
 #include <random>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
@@ -177,6 +179,37 @@ TEST_P(DeviceContractTest, CopiesAndFillsMoveEveryByteAndNoOther) {
   EXPECT_TRUE(Ok(one_->Synchronize()));
 }
 
+TEST_P(DeviceContractTest, ManyCopiesMoveEveryByteAndNoOther) {
+  const uint32_t seed = 5;
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  const std::vector<int64_t> sizes = {1, 0, 12 << 10, 3, 64 << 10, 512, 100, 64 << 10};
+  constexpr int64_t kGap = 24;
+  int64_t bytes = kGap;
+  for (const int64_t size : sizes) bytes += size + kGap;
+  const DeviceBuffer from = Value(device_->AllocatePinned(bytes));
+  const DeviceBuffer back = Value(device_->AllocatePinned(bytes));
+  const DeviceBuffer to = Value(device_->Allocate(bytes));
+  for (int64_t i = 0; i < bytes; ++i) from.As<uint8_t>()[i] = static_cast<uint8_t>(random());
+  std::vector<uint8_t> want(static_cast<size_t>(bytes), 0xa5);
+  std::vector<HostCopy> copies;
+  int64_t at = kGap;
+  for (const int64_t size : sizes) {
+    // From the other end, so that what lies together there does not here.
+    const std::byte* const piece = from.data() + bytes - at - size;
+    copies.push_back({to.data() + at, piece, size});
+    std::memcpy(want.data() + at, piece, static_cast<size_t>(size));
+    at += size + kGap;
+  }
+  std::shuffle(copies.begin(), copies.end(), random);
+  ASSERT_TRUE(Ok(one_->Fill(to.data(), 0xa5, bytes)));
+  ASSERT_TRUE(Ok(one_->CopyManyToDevice(copies)));
+  ASSERT_TRUE(Ok(one_->CopyManyToDevice({})));
+  ASSERT_TRUE(Ok(one_->CopyToHost(back.data(), to.data(), bytes)));
+  ASSERT_TRUE(Ok(one_->Synchronize()));
+  EXPECT_TRUE(std::equal(want.begin(), want.end(), back.As<uint8_t>()));
+}
+
 TEST_P(DeviceContractTest, EventsOrderStreamsAndTellTheHost) {
   const int32_t slow = GetParam().slow_rounds;
   EXPECT_TRUE(Value(event_->Done()));
@@ -272,8 +305,8 @@ TEST_P(DeviceContractTest, LaunchParametersAreCopiedAtTheCall) {
 
 TEST_P(DeviceContractTest, WhatCaptureForbidsIsRefusedAndTheDeviceGoesOn) {
   const std::vector<std::function<absl::Status()>> forbidden = {
-      [&] { return device_->Allocate(8).status(); }, [&] { return one_->Synchronize(); },
-      [&] { return one_->BeginCapture(); },
+      [&] { return device_->Allocate(8).status(); },  [&] { return one_->Synchronize(); },
+      [&] { return one_->BeginCapture(); },           [&] { return one_->CopyManyToDevice({}); },
       [&] { return one_->Wait(other_event_.get()); },  // recorded before the capture
   };
   for (size_t i = 0; i < forbidden.size(); ++i) {
