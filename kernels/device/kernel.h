@@ -24,6 +24,20 @@ struct Kernel {
   int32_t cluster_blocks = 1;  // above 1: launched in clusters of so many blocks, 9.0 and newer
 };
 
+// When a launch may begin.
+//
+// kEarly asks that it need not wait for the end of the launch before, where compute capability 9.0
+// allows it and that launch, of a kernel of ours, is the last that the stream was asked for; else
+// it is as kInOrder. Then a block may begin once every block of that kernel has called LetNextBegin
+// or is done, and its WaitForPrior returns when all of it is done. The rule for a kernel that is
+// launched so:
+//   * every thread of every block calls WaitForPrior, so that its end is the end of all before it;
+//   * before WaitForPrior it neither touches what the launch before writes nor writes what that
+//     launch touches; what lies further back is done;
+//   * LetNextBegin comes behind WaitForPrior: else what lies two launches back would not be done.
+// The kernel before needs nothing but the third, and whoever comes after nothing at all.
+enum class LaunchBegin : uint8_t { kInOrder, kEarly };
+
 }  // namespace chorus::kernels
 
 #if defined(__CUDACC__)
