@@ -40,7 +40,8 @@ std::string MemoryHelp(const ServerConfig& config) {
       ", a smaller --max-step-tokens than ", config.engine.max_step_tokens,
       ", a smaller --max-step-rank-sum than ", config.engine.max_step_rank_sum,
       ", a GPU with more memory; for pinned memory, a smaller --adapter-host-bytes than ",
-      config.memory.adapter_host_bytes);
+      config.memory.adapter_host_bytes, ", a smaller --kv-host-bytes than ",
+      config.memory.kv_host_bytes);
 }
 
 // A line for each share of the memory.

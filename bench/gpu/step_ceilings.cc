@@ -126,7 +126,7 @@ class CeilingProbe {
     }
     for (const int64_t piece : {bytes, std::min(bytes, kHostPiece)}) {
       CHORUS_ASSIGN_OR_RETURN(us, Best([&](kernels::DeviceStream* stream) -> absl::Status {
-                                std::vector<kernels::HostCopy> pieces;
+                                std::vector<kernels::DeviceCopy> pieces;
                                 for (int64_t at = 0; at + piece <= bytes; at += piece) {
                                   pieces.push_back({pool().base + at, pinned.data() + at, piece});
                                 }

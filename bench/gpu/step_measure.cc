@@ -67,7 +67,7 @@ class ColdImage {
   // Enqueues the copies, and after those of each layer its event.
   absl::Status Enqueue() {
     size_t next = 0;
-    std::vector<kernels::HostCopy> copies;
+    std::vector<kernels::DeviceCopy> copies;
     for (int32_t layer = 0; layer < pool_.num_slabs; ++layer) {
       copies.clear();
       for (const size_t end = CellsUpTo(layer); next < end; ++next) {

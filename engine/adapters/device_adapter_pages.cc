@@ -108,7 +108,7 @@ absl::Status DeviceAdapterPages::Enqueue(const ImageReader* reader, const Copies
 
 absl::Status DeviceAdapterPages::EnqueueLayer(int32_t layer, const Copies& copies) {
   const int64_t end = LayerBegin(copies.layout, layer + 1);
-  std::vector<kernels::HostCopy> pieces;
+  std::vector<kernels::DeviceCopy> pieces;
   for (int64_t at = LayerBegin(copies.layout, layer); at < end;) {
     const std::span<std::byte> to = copies.runs.At(at, end - at);
     const std::span<std::byte> from = copies.image->At(at, std::ssize(to));

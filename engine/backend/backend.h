@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/adapters/adapter_target.h"
 #include "engine/backend/memory_options.h"
 #include "engine/backend/pool_memory.h"
@@ -41,7 +42,9 @@ struct MemoryShare {
 };
 
 struct Backend {
-  PoolMemory host_pool;  // of a CPU; outlives what is below, which an engine takes
+  // Of a CPU, they outlive what is below, which an engine takes.
+  PoolMemory host_pool;
+  PoolMemory host_pages;
   std::unique_ptr<Runner> runner;
   std::unique_ptr<AdapterTarget> adapters;
   kernels::PoolView pool;  // base null when it is not the host's
@@ -51,6 +54,11 @@ struct Backend {
   std::vector<MemoryShare> memory;  // of a device: they add up to all that it has
   int64_t pinned_bytes = 0;         // of the host, for a device
 };
+
+// How long a page takes to or from the host, by the slower way of the two. REQUIRES: `runner` has
+// `num_slots` > 0 of them, and nothing uses its pool yet. Errors are the runner's.
+absl::StatusOr<absl::Duration> MeasureHostPages(Runner* runner, const kernels::PoolView& pool,
+                                                int64_t num_slots, const Clock* clock);
 
 // Errors are those of Weights::Load, PoolMemory::Allocate and CpuRunner::Create.
 absl::StatusOr<Backend> MakeCpuBackend(const BackendSpec& spec);

@@ -19,14 +19,27 @@ absl::StatusOr<Backend> MakeCpuBackend(const BackendSpec& spec) {
           spec.config, spec.dtype,
           spec.memory.pool_bytes > 0 ? spec.memory.pool_bytes : MemoryOptions::kCpuPoolBytes));
   backend.pool = backend.host_pool.view();
+  if (spec.memory.kv_host_bytes > 0) {
+    CHORUS_ASSIGN_OR_RETURN(backend.host_pages, PoolMemory::Allocate(spec.config, spec.dtype,
+                                                                     spec.memory.kv_host_bytes));
+  }
+  const kernels::PoolView& slots = backend.host_pages.view();
   CHORUS_ASSIGN_OR_RETURN(std::unique_ptr<CpuRunner> runner,
                           CpuRunner::Create(spec.config, std::move(weights), backend.pool,
                                             {.num_workers = spec.threads,
                                              .max_rows = spec.engine.max_step_tokens,
-                                             .valid_vocabulary = spec.vocabulary}));
+                                             .valid_vocabulary = spec.vocabulary,
+                                             .host_pages = {slots.base, slots.num_ids}}));
+  backend.limits.host_pages = slots.num_ids;
+  if (slots.num_ids > 0) {
+    CHORUS_ASSIGN_OR_RETURN(
+        backend.limits.host_page_time,
+        MeasureHostPages(runner.get(), backend.pool, slots.num_ids, spec.clock));
+  }
   backend.memory = {{"weights", backend.weights_bytes},
                     {"workspaces", runner->workspace_bytes()},
-                    {"pool", backend.pool.total_bytes()}};
+                    {"pool", backend.pool.total_bytes()},
+                    {"KV outside the pool", slots.total_bytes()}};
   backend.runner = std::move(runner);
   backend.adapters = std::make_unique<HostAdapterPages>(backend.pool);
   return backend;

@@ -54,6 +54,7 @@ absl::StatusOr<Backend> MakeDeviceBackend(kernels::Device* device, kernels::Libr
       .min_pages = spec.memory.pool_bytes > 0
                        ? 1
                        : kernels::CeilDiv(spec.engine.max_step_tokens, kernels::kPageTokens)};
+  options.host_page_bytes = spec.memory.kv_host_bytes;
   CHORUS_ASSIGN_OR_RETURN(
       std::unique_ptr<DeviceRunner> runner,
       DeviceRunner::Create(device, ops, spec.config, std::move(weights), options));
@@ -63,8 +64,14 @@ absl::StatusOr<Backend> MakeDeviceBackend(kernels::Device* device, kernels::Libr
       DeviceAdapterPages::Create(device, backend.pool,
                                  {.pinned_bytes = spec.memory.adapter_host_bytes}, spec.clock));
   device->Seal();
-  backend.pool.base = nullptr;
   backend.limits = LimitsOf(options);
+  backend.limits.host_pages = runner->num_host_pages();
+  if (backend.limits.host_pages > 0) {
+    CHORUS_ASSIGN_OR_RETURN(
+        backend.limits.host_page_time,
+        MeasureHostPages(runner.get(), backend.pool, backend.limits.host_pages, spec.clock));
+  }
+  backend.pool.base = nullptr;
   backend.limits.max_adapter_pages =
       std::min(backend.limits.max_adapter_pages,
                adapters->pinned_bytes() / (backend.pool.cell_bytes() * backend.pool.num_slabs));

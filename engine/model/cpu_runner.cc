@@ -143,7 +143,13 @@ absl::Status CpuRunner::Forward(const StepPlan& plan) {
     if (slot >= slots_.size()) slots_.resize(slot + 1);
     slots_[slot] = change.contents == nullptr ? kernels::LoraSlot{} : *change.contents;
   }
+  const kernels::HostPagesView& host = options_.host_pages;
+  CHORUS_RETURN_IF_ERROR(
+      kernels::SavePages({.pool = pool_, .host = host, .copies = plan.saves}, stream_));
+  CHORUS_RETURN_IF_ERROR(
+      kernels::RestorePages({.pool = pool_, .host = host, .copies = plan.restores}, stream_));
   CHORUS_RETURN_IF_ERROR(kernels::CopyPages({.pool = pool_, .copies = plan.page_copies}, stream_));
+  if (plan.num_rows() == 0) return absl::OkStatus();
   return decoder_->Run(plan, kept_rows_, slots_, stream_);
 }
 

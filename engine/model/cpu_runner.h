@@ -12,6 +12,7 @@
 #include "engine/model/model_config.h"
 #include "engine/model/runner.h"
 #include "engine/model/weights.h"
+#include "kernels/copy/host_pages.h"
 #include "kernels/device/compute_pool.h"
 #include "kernels/device/pool_view.h"
 #include "kernels/device/stream.h"
@@ -23,6 +24,7 @@ struct CpuRunnerOptions {
   int32_t max_rows = 512;        // of one step
   int32_t max_slots = 65536;     // of the slot table
   int32_t valid_vocabulary = 0;  // ids at or above it are never drawn; 0: the model's vocabulary
+  kernels::HostPagesView host_pages;  // memory of the caller's, as long as the pool's
 };
 
 class CpuRunner : public Runner {
@@ -48,8 +50,8 @@ class CpuRunner : public Runner {
   CpuRunner(std::unique_ptr<CpuDecoder> decoder, const kernels::PoolView& pool,
             const CpuRunnerOptions& options);
 
-  // Checks the plan, applies its slot changes and page copies, and runs the layers, keeping the
-  // rows of kept_rows_.
+  // Checks the plan, applies its slot changes, moves and copies pages, and runs the layers, keeping
+  // the rows of kept_rows_.
   absl::Status Forward(const StepPlan& plan);
   absl::Status CheckPlan(const StepPlan& plan) const;
   // Samples of kept rows [first, first + count), which are order_[begin …]; returns their end.

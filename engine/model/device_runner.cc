@@ -141,6 +141,8 @@ absl::Status DeviceRunner::TakeWorkspaces() {
 }
 
 absl::Status DeviceRunner::TakePool() {
+  CHORUS_ASSIGN_OR_RETURN(host_pages_,
+                          DeviceHostPages::Create(&device_, geometry_, options_.host_page_bytes));
   CHORUS_ASSIGN_OR_RETURN(pool_, DevicePool::Allocate(&device_, geometry_, options_.pool));
   decoder_->SetPool(pool());
   slots_.SetPool(pool());
@@ -164,15 +166,15 @@ absl::Status DeviceRunner::CaptureGraphs() {
 }
 
 DeviceMemoryUse DeviceRunner::memory_use() const {
-  DeviceMemoryUse use{
-      .weights = weights_.bytes(),
-      .activations = decoder_->activation_bytes(),
-      .lora = decoder_->lora_bytes(),
-      .attention = attention_.workspace_bytes(),
-      .steps = device_block_.bytes() + slots_.bytes() + sampler_.bytes(),
-      .pool = pool().total_bytes(),
-      .graphs = graph_bytes_,
-      .pinned = slots_.pinned_bytes() + sampler_.pinned_bytes() + pinned_logits_.bytes()};
+  DeviceMemoryUse use{.weights = weights_.bytes(),
+                      .activations = decoder_->activation_bytes(),
+                      .lora = decoder_->lora_bytes(),
+                      .attention = attention_.workspace_bytes(),
+                      .steps = device_block_.bytes() + slots_.bytes() + sampler_.bytes(),
+                      .pool = pool().total_bytes(),
+                      .graphs = graph_bytes_,
+                      .pinned = slots_.pinned_bytes() + sampler_.pinned_bytes() +
+                                pinned_logits_.bytes() + host_pages_.pinned_bytes()};
   for (const Turn& turn : turns_) use.pinned += turn.pinned.bytes();
   return use;
 }
@@ -259,6 +261,7 @@ absl::Status DeviceRunner::CheckPlan(const StepPlan& plan) const {
     CHORUS_RETURN_IF_ERROR(check("layers short of an adapter on its way",
                                  config_.layers - std::ssize(adapter->layers()), 1));
   }
+  CHORUS_RETURN_IF_ERROR(host_pages_.Check(plan, pool()));
   CHORUS_RETURN_IF_ERROR(check("page copies", static_cast<int64_t>(plan.page_copies.size()),
                                options_.max_page_copies + 1));
   for (const kernels::PageCopy& copy : plan.page_copies) {
@@ -367,6 +370,7 @@ absl::Status DeviceRunner::Forward(const StepPlan& plan, std::byte* pinned) {
     CHORUS_RETURN_IF_ERROR(slots_.Apply(change, stream_.get()));
   }
   CHORUS_RETURN_IF_ERROR(CopyBlock(pinned));
+  CHORUS_RETURN_IF_ERROR(host_pages_.Move(plan, pool(), stream_.get()));
   CHORUS_RETURN_IF_ERROR(CopyPages(plan));
   if (batch_.num_rows() == 0) return absl::OkStatus();
   // A graph waits for nobody.

@@ -18,6 +18,7 @@
 #include "engine/model/decode_graphs.h"
 #include "engine/model/device_batch.h"
 #include "engine/model/device_decoder.h"
+#include "engine/model/device_host_pages.h"
 #include "engine/model/device_pool.h"
 #include "engine/model/device_sampler.h"
 #include "engine/model/device_slots.h"
@@ -46,6 +47,7 @@ struct DeviceRunnerOptions {
   DeviceLoraSharing lora;
   int32_t valid_vocabulary = 0;  // ids at or above it are never drawn; 0: the model's vocabulary
   bool time_steps = false;       // for benches: last_step_us
+  int64_t host_page_bytes = 0;   // pinned, for pages of KV that leave the pool
   DevicePoolSize pool;
 };
 
@@ -92,6 +94,7 @@ class DeviceRunner : public Runner {
   // The device's, its B tiles in fragments; as long as the runner.
   const kernels::PoolView& pool() const { return pool_.view(); }
   DeviceMemoryUse memory_use() const;
+  int64_t num_host_pages() const { return host_pages_.num_slots(); }
   // The device's time from the first to the last that the last Run enqueued. REQUIRES: time_steps,
   // and a Run that succeeded.
   absl::StatusOr<double> last_step_us() const { return timer_->ElapsedUs(); }
@@ -120,7 +123,7 @@ class DeviceRunner : public Runner {
   void WriteRows(const StepPlan& plan, std::byte* pinned) const;
   // Enqueues all of a step whose block is written, up to the copy of what was drawn.
   absl::Status Enqueue(const StepPlan& plan, std::byte* pinned);
-  // Enqueues slot changes, the block, page copies and the layers.
+  // Enqueues slot changes, the block, moves and copies of pages, and the layers.
   absl::Status Forward(const StepPlan& plan, std::byte* pinned);
   absl::Status CopyBlock(std::byte* pinned);
   absl::Status CopyPages(const StepPlan& plan);
@@ -134,6 +137,7 @@ class DeviceRunner : public Runner {
   const DeviceWeights weights_;
   const kernels::PoolView geometry_;  // of the pool
   DevicePool pool_;
+  DeviceHostPages host_pages_;
   DeviceRunnerOptions options_;
   StepLimits limits_;
   StepBlock block_;

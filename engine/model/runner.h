@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/model/step_plan.h"
 #include "kernels/lora/tiles.h"
 
@@ -23,6 +24,10 @@ struct RunnerLimits {
   int64_t max_adapters = kNone;        // in the pool or on their way there
   int64_t max_adapter_pages = kNone;
   int32_t max_adapter_rank = kernels::kMaxLoraRank;
+  // What it offers beside: slots on the host for pages that leave the pool (StepPlan::saves), and
+  // how long a page takes to or from one.
+  int64_t host_pages = 0;
+  absl::Duration host_page_time;
 };
 
 class Runner {

@@ -15,6 +15,7 @@
 
 #include "engine/model/layer_arrivals.h"
 #include "kernels/copy/copy_pages.h"
+#include "kernels/copy/host_pages.h"
 #include "kernels/lora/slots.h"
 #include "kernels/sampling/sample.h"
 
@@ -49,8 +50,12 @@ struct StepPlan {
   std::vector<int32_t> page_begin;           // [sequences + 1]
 
   std::vector<PlannedSample> samples;
-  std::vector<SlotChange> slot_changes;        // applied before anything is computed
-  std::vector<kernels::PageCopy> page_copies;  // likewise, in all slabs
+  std::vector<SlotChange> slot_changes;  // applied before anything is computed
+  // Likewise, in all slabs: first pages are saved on the host, then others brought back from
+  // there, then copied within the pool.
+  std::vector<kernels::HostPageCopy> saves;
+  std::vector<kernels::HostPageCopy> restores;
+  std::vector<kernels::PageCopy> page_copies;
   // Adapters of this step that are still on their way, layer by layer.
   std::vector<std::shared_ptr<const LayerArrivals>> arrivals;
 

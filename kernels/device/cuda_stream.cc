@@ -126,17 +126,19 @@ absl::Status CudaStream::CopyToDevice(void* to, const void* host_from, int64_t b
   return Copy(to, host_from, bytes, cudaMemcpyHostToDevice, "CopyToDevice");
 }
 
-absl::Status CudaStream::CopyManyToDevice(std::span<const HostCopy> copies) {
+absl::Status CudaStream::CopyMany(std::span<const DeviceCopy> copies, const char* op) {
   CHORUS_RETURN_IF_ERROR(context_->Enter());
-  if (capturing_) return absl::FailedPreconditionError("CopyManyToDevice: the stream is capturing");
+  if (capturing_) {
+    return absl::FailedPreconditionError(absl::StrCat(op, ": the stream is capturing"));
+  }
   std::vector<void*> to;
   std::vector<const void*> from;
   std::vector<size_t> bytes;
-  for (const HostCopy& copy : copies) {
+  for (const DeviceCopy& copy : copies) {
     CHORUS_CHECK_GE(copy.bytes, 0);
     if (copy.bytes == 0) continue;  // the library refuses it
     to.push_back(copy.to);
-    from.push_back(copy.host_from);
+    from.push_back(copy.from);
     bytes.push_back(static_cast<size_t>(copy.bytes));
   }
   if (to.empty()) return absl::OkStatus();
@@ -147,7 +149,7 @@ absl::Status CudaStream::CopyManyToDevice(std::span<const HostCopy> copies) {
   size_t first = 0;  // of those with these attributes
   return context_->Check(cudaMemcpyBatchAsync(to.data(), from.data(), bytes.data(), to.size(),
                                               &attributes, &first, 1, stream_),
-                         "CopyManyToDevice", last_launch_);
+                         op, last_launch_);
 }
 
 absl::Status CudaStream::CopyToHost(void* host_to, const void* from, int64_t bytes) {

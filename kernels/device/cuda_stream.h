@@ -41,7 +41,12 @@ class CudaStream : public DeviceStream {
   ~CudaStream() override;
 
   absl::Status CopyToDevice(void* to, const void* host_from, int64_t bytes) override;
-  absl::Status CopyManyToDevice(std::span<const HostCopy> copies) override;
+  absl::Status CopyManyToDevice(std::span<const DeviceCopy> copies) override {
+    return CopyMany(copies, "CopyManyToDevice");
+  }
+  absl::Status CopyManyToHost(std::span<const DeviceCopy> copies) override {
+    return CopyMany(copies, "CopyManyToHost");
+  }
   absl::Status CopyToHost(void* host_to, const void* from, int64_t bytes) override;
   absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes) override;
   absl::Status Fill(void* to, uint8_t value, int64_t bytes) override;
@@ -64,6 +69,7 @@ class CudaStream : public DeviceStream {
   absl::Status LaunchBytes(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
                            const void* params, int64_t params_bytes, LaunchBegin begin) override;
   absl::Status Copy(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind, const char* op);
+  absl::Status CopyMany(std::span<const DeviceCopy> copies, const char* op);
 
   CudaContext* const context_;
   const cudaStream_t stream_;

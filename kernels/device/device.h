@@ -108,10 +108,10 @@ class DeviceGraph {
   virtual ~DeviceGraph() = default;
 };
 
-// One of many copies to the device.
-struct HostCopy {
+// One of many copies.
+struct DeviceCopy {
   void* to = nullptr;
-  const void* host_from = nullptr;
+  const void* from = nullptr;
   int64_t bytes = 0;
 };
 
@@ -134,7 +134,8 @@ class DeviceStream {
   // `from` and `to` on the host lie in pinned memory; the copy reads or writes it when it runs.
   virtual absl::Status CopyToDevice(void* to, const void* host_from, int64_t bytes) = 0;
   // All of them, in any order among themselves, with less work a piece. REQUIRES: no capture.
-  virtual absl::Status CopyManyToDevice(std::span<const HostCopy> copies) = 0;
+  virtual absl::Status CopyManyToDevice(std::span<const DeviceCopy> copies) = 0;
+  virtual absl::Status CopyManyToHost(std::span<const DeviceCopy> copies) = 0;
   virtual absl::Status CopyToHost(void* host_to, const void* from, int64_t bytes) = 0;
   virtual absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes) = 0;
   virtual absl::Status Fill(void* to, uint8_t value, int64_t bytes) = 0;

@@ -89,6 +89,11 @@ void AddMemory(Table* table) {
       {"adapter_host_bytes", group, "SIZE",
        "Pinned memory of the host that keeps adapters ready for a GPU."},
       [](auto& c) -> auto& { return c.memory.adapter_host_bytes; }, kMiB, 16 * kTiB));
+  table->push_back(BytesOption(
+      {"kv_host_bytes", group, "SIZE",
+       "Memory outside the pool for KV that has to leave it, pinned for a GPU: brought back where "
+       "that is faster than computing it again."},
+      [](auto& c) -> auto& { return c.memory.kv_host_bytes; }, 0, 16 * kTiB));
   table->push_back(IntOption(
       {"threads", group, "N", "Compute threads. 0: one for each processor."},
       [](auto& c) -> auto& { return c.threads; }, 0, 1024));

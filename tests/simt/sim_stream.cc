@@ -51,13 +51,22 @@ absl::Status SimStream::CopyToDevice(void* to, const void* host_from, int64_t by
                           SimEngine::kToDevice);
 }
 
-absl::Status SimStream::CopyManyToDevice(std::span<const HostCopy> copies) {
+absl::Status SimStream::CopyManyToDevice(std::span<const DeviceCopy> copies) {
+  return CopyMany("CopyManyToDevice", copies, &SimStream::CopyToDevice);
+}
+
+absl::Status SimStream::CopyManyToHost(std::span<const DeviceCopy> copies) {
+  return CopyMany("CopyManyToHost", copies, &SimStream::CopyToHost);
+}
+
+absl::Status SimStream::CopyMany(const char* op, std::span<const DeviceCopy> copies,
+                                 absl::Status (SimStream::*copy)(void*, const void*, int64_t)) {
   {
     const MutexLock lock(&device_->mutex_);
-    CHORUS_RETURN_IF_ERROR(device_->Enter("CopyManyToDevice"));
+    CHORUS_RETURN_IF_ERROR(device_->Enter(op));
   }
-  for (const HostCopy& copy : copies) {
-    CHORUS_RETURN_IF_ERROR(CopyToDevice(copy.to, copy.host_from, copy.bytes));
+  for (const DeviceCopy& piece : copies) {
+    CHORUS_RETURN_IF_ERROR((this->*copy)(piece.to, piece.from, piece.bytes));
   }
   return absl::OkStatus();
 }

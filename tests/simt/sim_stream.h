@@ -31,7 +31,8 @@ class SimStream : public DeviceStream {
   ~SimStream() override;
 
   absl::Status CopyToDevice(void* to, const void* host_from, int64_t bytes) override;
-  absl::Status CopyManyToDevice(std::span<const HostCopy> copies) override;
+  absl::Status CopyManyToDevice(std::span<const DeviceCopy> copies) override;
+  absl::Status CopyManyToHost(std::span<const DeviceCopy> copies) override;
   absl::Status CopyToHost(void* host_to, const void* from, int64_t bytes) override;
   absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes) override;
   absl::Status Fill(void* to, uint8_t value, int64_t bytes) override;
@@ -47,6 +48,8 @@ class SimStream : public DeviceStream {
  private:
   absl::Status LaunchBytes(const Kernel& kernel, int32_t blocks, int32_t shared_bytes,
                            const void* params, int64_t params_bytes, LaunchBegin begin) override;
+  absl::Status CopyMany(const char* op, std::span<const DeviceCopy> copies,
+                        absl::Status (SimStream::*copy)(void*, const void*, int64_t));
 
   SimDevice* const device_;
   const int queue_;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -192,7 +193,7 @@ TEST_P(DeviceContractTest, ManyCopiesMoveEveryByteAndNoOther) {
   const DeviceBuffer to = Value(device_->Allocate(bytes));
   for (int64_t i = 0; i < bytes; ++i) from.As<uint8_t>()[i] = static_cast<uint8_t>(random());
   std::vector<uint8_t> want(static_cast<size_t>(bytes), 0xa5);
-  std::vector<HostCopy> copies;
+  std::vector<DeviceCopy> copies;
   int64_t at = kGap;
   for (const int64_t size : sizes) {
     // From the other end, so that what lies together there does not here.
@@ -206,6 +207,18 @@ TEST_P(DeviceContractTest, ManyCopiesMoveEveryByteAndNoOther) {
   ASSERT_TRUE(Ok(one_->CopyManyToDevice(copies)));
   ASSERT_TRUE(Ok(one_->CopyManyToDevice({})));
   ASSERT_TRUE(Ok(one_->CopyToHost(back.data(), to.data(), bytes)));
+  ASSERT_TRUE(Ok(one_->Synchronize()));
+  EXPECT_TRUE(std::equal(want.begin(), want.end(), back.As<uint8_t>()));
+
+  // And to where they came from, over nothing but their own bytes.
+  std::fill_n(back.As<uint8_t>(), bytes, uint8_t{0x5a});
+  want.assign(static_cast<size_t>(bytes), 0x5a);
+  for (DeviceCopy& copy : copies) {
+    const int64_t came_from = static_cast<const std::byte*>(copy.from) - from.data();
+    std::memcpy(want.data() + came_from, copy.from, static_cast<size_t>(copy.bytes));
+    copy.from = std::exchange(copy.to, back.data() + came_from);
+  }
+  ASSERT_TRUE(Ok(one_->CopyManyToHost(copies)));
   ASSERT_TRUE(Ok(one_->Synchronize()));
   EXPECT_TRUE(std::equal(want.begin(), want.end(), back.As<uint8_t>()));
 }

@@ -19,7 +19,8 @@ namespace {
 
 class CpuBackend : public HostBackend {
  public:
-  explicit CpuBackend(std::unique_ptr<engine::CpuRunner> runner) : runner_(std::move(runner)) {}
+  CpuBackend(std::vector<std::byte> host_pages, std::unique_ptr<engine::CpuRunner> runner)
+      : host_pages_(std::move(host_pages)), runner_(std::move(runner)) {}
 
   engine::Runner& runner() override { return *runner_; }
   absl::StatusOr<std::vector<float>> RunForLogits(const StepPlan& plan,
@@ -29,6 +30,7 @@ class CpuBackend : public HostBackend {
   absl::Status TakeCells(std::span<const int32_t>) override { return absl::OkStatus(); }
 
  private:
+  std::vector<std::byte> host_pages_;
   const std::unique_ptr<engine::CpuRunner> runner_;
 };
 
@@ -36,18 +38,22 @@ class CpuBackend : public HostBackend {
 
 absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Open(const std::string& model_dir,
                                                            const HostOptions& options) {
-  return Open(model_dir, options,
-              [&](const engine::ModelConfig& config,
-                  const kernels::PoolView& pool) -> absl::StatusOr<std::unique_ptr<HostBackend>> {
-                CHORUS_ASSIGN_OR_RETURN(
-                    engine::Weights weights,
-                    engine::Weights::Load(model_dir, config, options.dtype, engine::Shard{}));
-                CHORUS_ASSIGN_OR_RETURN(
-                    std::unique_ptr<engine::CpuRunner> runner,
-                    engine::CpuRunner::Create(config, std::move(weights), pool,
-                                              {.num_workers = options.num_workers}));
-                return std::make_unique<CpuBackend>(std::move(runner));
-              });
+  return Open(
+      model_dir, options,
+      [&](const engine::ModelConfig& config,
+          const kernels::PoolView& pool) -> absl::StatusOr<std::unique_ptr<HostBackend>> {
+        CHORUS_ASSIGN_OR_RETURN(
+            engine::Weights weights,
+            engine::Weights::Load(model_dir, config, options.dtype, engine::Shard{}));
+        std::vector<std::byte> host_pages(
+            static_cast<size_t>(options.host_pages * pool.num_slabs * pool.cell_bytes()));
+        CHORUS_ASSIGN_OR_RETURN(
+            std::unique_ptr<engine::CpuRunner> runner,
+            engine::CpuRunner::Create(config, std::move(weights), pool,
+                                      {.num_workers = options.num_workers,
+                                       .host_pages = {host_pages.data(), options.host_pages}}));
+        return std::make_unique<CpuBackend>(std::move(host_pages), std::move(runner));
+      });
 }
 
 absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Open(const std::string& model_dir,

@@ -25,6 +25,7 @@ struct HostOptions {
   kernels::DType dtype = kernels::DType::kF32;
   int num_workers = 1;
   int64_t num_pages = 64;
+  int64_t host_pages = 0;  // of a CPU: slots outside the pool
   kernels::BTileOrder b_tiles = kernels::BTileOrder::kRankRows;
 };
 

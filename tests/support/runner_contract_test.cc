@@ -10,6 +10,7 @@
 #include <random>
 
 #include "gtest/gtest.h"
+#include "tests/support/host_pages_trip.h"
 #include "tests/support/linears_adapter.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
@@ -38,9 +39,9 @@ class RunnerContractTest : public testing::TestWithParam<RunnerDevice> {
   std::unique_ptr<ModelHost> Open(int32_t max_graph_rows) {
     engine::DeviceLoraSharing lora = GetParam().lora;
     lora.wide_delta_rows = kWideDeltaRows;
-    auto host =
-        DeviceBackend::Open(dir_.path(), {.dtype = GetParam().dtype, .num_pages = 1024},
-                            GetParam().open, {.max_graph_rows = max_graph_rows, .lora = lora});
+    auto host = DeviceBackend::Open(
+        dir_.path(), {.dtype = GetParam().dtype, .num_pages = 1024}, GetParam().open,
+        {.max_graph_rows = max_graph_rows, .lora = lora, .host_page_bytes = int64_t{1} << 20});
     if (host.status().code() == absl::StatusCode::kNotFound) {
       [&] { GTEST_SKIP() << host.status().message(); }();
       return nullptr;
@@ -191,6 +192,16 @@ TEST_P(RunnerContractTest, ReplaysGiveWhatLaunchesGive) {
     for (size_t i = 0; i < logits[0][s].size(); ++i) {
       EXPECT_EQ(DifferentBits(logits[0][s][i], logits[1][s][i]), 0u) << "step " << s;
     }
+  }
+}
+
+TEST_P(RunnerContractTest, PagesGoToTheHostAndComeBack) {
+  for (const int32_t max_graph_rows : {0, 8}) {
+    const std::unique_ptr<ModelHost> host = Open(max_graph_rows);
+    if (host == nullptr) return;
+    const int64_t slots = DeviceBackend::Of(*host).device_runner().num_host_pages();
+    ASSERT_GE(slots, 5);
+    ExpectPagesComeBack(*host, 1, static_cast<int32_t>(slots));
   }
 }
 

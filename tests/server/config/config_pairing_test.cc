@@ -35,6 +35,7 @@ const std::vector<std::pair<std::string, std::string>>& Settings() {
       {"pool-bytes", "3GiB"},
       {"device-memory-fraction", "0.9"},
       {"adapter-host-bytes", "7GiB"},
+      {"kv-host-bytes", "6GiB"},
       {"threads", "7"},
       {"store", "/store"},
       {"allow-volatile-store", "true"},
@@ -111,6 +112,7 @@ TEST(ConfigPairingTest, FlagsReachTheirFields) {
   EXPECT_EQ(config.memory.pool_bytes, int64_t{3} << 30);
   EXPECT_EQ(config.memory.device_fraction, 0.9);
   EXPECT_EQ(config.memory.adapter_host_bytes, int64_t{7} << 30);
+  EXPECT_EQ(config.memory.kv_host_bytes, int64_t{6} << 30);
   EXPECT_EQ(config.threads, 7);
   EXPECT_EQ(config.store, "/store");
   EXPECT_TRUE(config.allow_volatile_store);
