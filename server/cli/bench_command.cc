@@ -11,18 +11,23 @@
 #include "server/cli/percentiles.h"
 #include "server/cli/printable.h"
 #include "server/cli/table.h"
+#include "server/cli/trace_bench.h"
 #include "server/cli/units.h"
 
 namespace chorus::cli {
 namespace {
 
 constexpr int32_t kMaxConcurrency = 4096;
+constexpr int32_t kDefaultMaxTokens = 64;
 
 struct BenchOptions {
   LoadOptions load;
   ServerOption server;
+  TraceBenchOptions trace;
+  std::optional<int32_t> concurrency;
   std::optional<int64_t> requests;
-  int32_t max_tokens = 64;
+  std::optional<int32_t> prompt_tokens;
+  std::optional<int32_t> max_tokens;
   std::optional<float> temperature;
   bool stop_at_eos = false;
   bool json = false;
@@ -30,21 +35,54 @@ struct BenchOptions {
   void AddTo(OptionSet* options) {
     server.AddTo(options);
     options->Add("--model", "NAME", "who answers; several take turns", &load.models);
-    options->Add("--concurrency", "N", "streams at a time (default 8)", &load.concurrency);
+    options->Add("--concurrency", "N", "streams at a time (default 8)", &concurrency);
     options->Add("--requests", "N", "requests in all (default 100, without limit with --duration)",
                  &requests);
     options->Add("--duration", "TIME", "begins no request after TIME, \"30s\"", &load.duration);
     options->Add("--warmup", "N", "requests before, which are not counted (default 0)",
                  &load.warmup);
     options->Add("--prompt-tokens", "N", "random token ids in each prompt (default 128)",
-                 &load.prompt_tokens);
+                 &prompt_tokens);
     options->Add("--max-tokens", "N", "tokens in each answer (default 64)", &max_tokens);
     options->AddSwitch("--stop-at-eos", "lets the model end an answer earlier", &stop_at_eos);
     options->Add("--temperature", "T", "default: the model's", &temperature);
     options->Add("--seed", "N", "of the prompts (default 1)", &load.seed);
+    trace.AddTo(options);
     options->AddSwitch("--json", "prints a JSON object", &json);
   }
 };
+
+// What a trace leaves open.
+absl::Status CheckTrace(const BenchOptions& options) {
+  const LoadOptions& load = options.load;
+  const std::pair<const char*, bool> given[] = {
+      {"--requests", options.requests.has_value()},
+      {"--duration", load.duration.has_value()},
+      {"--warmup", load.warmup > 0},
+      {"--prompt-tokens", options.prompt_tokens.has_value()},
+      {"--max-tokens", options.max_tokens.has_value()},
+      {"--stop-at-eos", options.stop_at_eos}};
+  for (const auto& [flag, is_given] : given) {
+    if (!is_given) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, " has no meaning with --trace, which says what is asked for"));
+  }
+  if (load.models.size() > 1) {
+    return absl::InvalidArgumentError("--trace wants one --model, which stands for the base");
+  }
+  const auto positive = [](const char* flag, absl::Duration time) {
+    return time > absl::ZeroDuration()
+               ? absl::OkStatus()
+               : absl::InvalidArgumentError(absl::StrCat(flag, " wants a time above zero, got ",
+                                                         absl::FormatDuration(time)));
+  };
+  for (const auto& [flag, time] :
+       {std::pair("--window", options.trace.window), std::pair("--cut", options.trace.cut)}) {
+    if (!time) continue;
+    if (absl::Status status = positive(flag, *time); !status.ok()) return status;
+  }
+  return positive("--first-token-limit", options.trace.first_token_limit);
+}
 
 absl::Status Check(BenchOptions* options) {
   LoadOptions& load = options->load;
@@ -57,15 +95,20 @@ absl::Status Check(BenchOptions* options) {
     return absl::InvalidArgumentError("--model is missing; chorus status shows the base's name");
   }
   for (const absl::Status& status :
-       {range("--concurrency", load.concurrency, 1, kMaxConcurrency),
+       {range("--concurrency", options->concurrency.value_or(1), 1, kMaxConcurrency),
         range("--requests", options->requests.value_or(1), 1, INT64_MAX),
         range("--warmup", load.warmup, 0, INT64_MAX),
-        range("--prompt-tokens", load.prompt_tokens, 1, INT32_MAX)}) {
+        range("--prompt-tokens", options->prompt_tokens.value_or(1), 1, INT32_MAX)}) {
     if (!status.ok()) return status;
   }
+  if (!options->trace.trace.empty()) {
+    if (absl::Status status = CheckTrace(*options); !status.ok()) return status;
+  }
+  load.concurrency = options->concurrency.value_or(load.concurrency);
+  load.prompt_tokens = options->prompt_tokens.value_or(load.prompt_tokens);
   load.requests = options->requests.value_or(load.duration ? 0 : 100);
   load.address = options->server.address;
-  load.request.set_max_tokens(options->max_tokens);
+  load.request.set_max_tokens(options->max_tokens.value_or(kDefaultMaxTokens));
   load.request.set_ignore_eos(!options->stop_at_eos);
   if (options->temperature) {
     load.request.mutable_sampling()->set_temperature(*options->temperature);
@@ -81,19 +124,6 @@ nlohmann::ordered_json PercentilesJson(const std::vector<double>& samples) {
 double PerSecond(int64_t count, absl::Duration elapsed) {
   const double seconds = absl::ToDoubleSeconds(elapsed);
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
-}
-
-void ReportProblems(const LoadResult& result, const Console& console) {
-  constexpr int kShown = 5;
-  int shown = 0;
-  for (const auto& [problem, count] : result.problems) {
-    if (++shown > kShown) {
-      console.err->Write(
-          absl::StrCat("chorus: … and ", result.problems.size() - kShown, " other errors\n"));
-      return;
-    }
-    console.err->Write(absl::StrCat("chorus: ", count, " times ", Printable(problem), "\n"));
-  }
 }
 
 }  // namespace
@@ -142,7 +172,7 @@ ExitCode RunBenchCommand(const Args& args, const Console& console) {
   OptionSet set(
       "chorus bench [flags]",
       "Keeps the server busy with random prompts and measures tokens per second, the time to\n"
-      "the first token and the time between tokens.",
+      "the first token and the time between tokens. With --trace, requests come as a file says.",
       0, 0);
   options.AddTo(&set);
   const OptionSet::Parsed parsed = set.Parse(args, console);
@@ -158,9 +188,19 @@ ExitCode RunBenchCommand(const Args& args, const Console& console) {
   if (!status.ok()) return ReportError(console, status, options.server.address);
   options.load.vocabulary = std::max(info.vocabulary(), 1);
 
+  if (!options.trace.trace.empty()) {
+    ReplayOptions& replay = options.trace.replay;
+    replay.address = options.load.address;
+    replay.base_model = options.load.models.front();
+    replay.concurrency = options.concurrency.value_or(0);
+    replay.vocabulary = options.load.vocabulary;
+    replay.seed = options.load.seed;
+    replay.request = options.load.request;
+    return RunTraceBench(options.trace, options.json, console);
+  }
   const LoadResult result = RunLoad(options.load);
   console.out->Write(options.json ? LoadJson(result) : LoadText(options.load, result));
-  ReportProblems(result, console);
+  ReportProblems(result.problems, console);
   if (result.unreachable) return ExitCode::kUnreachable;
   return result.errors == 0 ? ExitCode::kOk : ExitCode::kRefused;
 }

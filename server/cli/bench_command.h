@@ -9,6 +9,7 @@
 
 namespace chorus::cli {
 
+// --trace: see replay_report.h for what it prints.
 ExitCode RunBenchCommand(const Args& args, const Console& console);
 
 // One line; others read it, so its names stay:

@@ -173,4 +173,17 @@ ExitCode ReportError(const Console& console, const grpc::Status& status, const s
   return ExitCodeOf(status);
 }
 
+void ReportProblems(const std::map<std::string, int64_t>& problems, const Console& console) {
+  constexpr size_t kShown = 5;
+  size_t shown = 0;
+  for (const auto& [problem, count] : problems) {
+    if (++shown > kShown) {
+      console.err->Write(
+          absl::StrCat("chorus: … and ", problems.size() - kShown, " other errors\n"));
+      return;
+    }
+    console.err->Write(absl::StrCat("chorus: ", count, " times ", Printable(problem), "\n"));
+  }
+}
+
 }  // namespace chorus::cli

@@ -4,6 +4,7 @@
 
 #include <grpcpp/support/status.h>
 
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -32,6 +33,9 @@ nlohmann::ordered_json ErrorJson(const grpc::Status& status);
 // Says it on the console, of `subject` where there are several, and returns ExitCodeOf.
 ExitCode ReportError(const Console& console, const grpc::Status& status, const std::string& address,
                      const std::string& subject = "");
+
+// Of many calls: a line for each error and how often it came, up to a few.
+void ReportProblems(const std::map<std::string, int64_t>& problems, const Console& console);
 
 }  // namespace chorus::cli
 

@@ -46,9 +46,6 @@ struct LoadResult {
 // REQUIRES: the options' ranges as above; requests or duration is given. Blocks until all ended.
 LoadResult RunLoad(const LoadOptions& options);
 
-// The ids of request `index`: the same for the same seed, whatever the order.
-void FillPrompt(uint64_t seed, int64_t index, int32_t vocabulary, int32_t count, v1::TokenIds* ids);
-
 }  // namespace chorus::cli
 
 #endif  // CHORUS_SERVER_CLI_LOAD_GENERATOR_H_

@@ -15,7 +15,7 @@ Percentiles PercentilesOf(std::vector<double> samples) {
     const size_t above = std::min(below + 1, samples.size() - 1);
     return samples[below] + (samples[above] - samples[below]) * (place - std::floor(place));
   };
-  return {at(50), at(90), at(99)};
+  return {at(50), at(90), at(95), at(99)};
 }
 
 }  // namespace chorus::cli

@@ -9,6 +9,7 @@ namespace chorus::cli {
 struct Percentiles {
   double p50 = 0;
   double p90 = 0;
+  double p95 = 0;
   double p99 = 0;
 };
 

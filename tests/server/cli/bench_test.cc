@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "server/cli/bench_command.h"
+#include "server/cli/load_stream.h"
 #include "server/cli/percentiles.h"
 #include "tests/server/cli/fake_server.h"
 #include "tests/server/cli/test_console.h"
@@ -21,6 +22,7 @@ TEST(PercentilesTest, InterpolateBetweenNeighbours) {
   const Percentiles hundred_one = PercentilesOf(samples);
   EXPECT_DOUBLE_EQ(hundred_one.p50, 500);
   EXPECT_DOUBLE_EQ(hundred_one.p90, 900);
+  EXPECT_DOUBLE_EQ(hundred_one.p95, 950);
   EXPECT_DOUBLE_EQ(hundred_one.p99, 990);
   const Percentiles four = PercentilesOf({4, 1, 3, 2});
   EXPECT_DOUBLE_EQ(four.p50, 2.5);

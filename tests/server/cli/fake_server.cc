@@ -91,6 +91,7 @@ grpc::Status FakeInference::Generate(grpc::ServerContext* context,
   message.mutable_started()->set_request_id("r-1");
   message.mutable_started()->set_model(request->model());
   writer->Write(message);
+  std::this_thread::sleep_for(std::chrono::milliseconds(answer.wait_ms));
   const int choices = request->has_n() ? request->n() : 1;
   for (const std::string& piece : answer.pieces) {
     message.Clear();

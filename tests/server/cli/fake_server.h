@@ -31,6 +31,7 @@ struct FakeAnswer {
   v1::FinishReason finish = v1::STOP;
   grpc::Status status;        // sent after the pieces
   bool until_cancel = false;  // after the pieces, waits until the client cancels
+  int wait_ms = 0;            // before the first piece
   bool with_logprobs = false;
   bool with_summary = true;
 };
