@@ -8,6 +8,7 @@
 #define CHORUS_ENGINE_MEMORY_HOST_PREFIXES_H_
 
 #include <cstdint>
+#include <iterator>
 #include <list>
 #include <optional>
 #include <span>
@@ -39,6 +40,7 @@ class HostPrefixes {
   void Forget(PrefixOwner owner);
 
   int64_t num_slots() const { return static_cast<int64_t>(entries_.size()); }
+  int64_t num_held() const { return num_slots() - std::ssize(by_age_); }
   int64_t num_used() const { return static_cast<int64_t>(slots_.size()); }
 
  private:

@@ -39,6 +39,14 @@ int64_t PrefixCache::IdlePages(std::span<const PrefixKey> keys) const {
   return idle;
 }
 
+std::optional<PrefixCache::IdlePage> PrefixCache::FindIdle(const PrefixKey& key) const {
+  const auto found = nodes_.find(key);
+  if (found == nodes_.end()) return std::nullopt;
+  const PageId page = found->second->page[0];
+  if (pool_->count(page) != 1) return std::nullopt;
+  return IdlePage{page, found->second->owner};
+}
+
 void PrefixCache::Publish(std::span<const PrefixKey> keys, int64_t first, PrefixOwner owner,
                           PageLease* lease, uint64_t epoch) {
   Node* parent = nullptr;

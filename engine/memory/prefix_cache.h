@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -37,6 +38,13 @@ class PrefixCache : public ReclaimSource {
   // How many pages of a cached run nobody uses now: they stop being reclaimable when it is matched.
   // REQUIRES: all of `keys` are cached.
   int64_t IdlePages(std::span<const PrefixKey> keys) const;
+
+  // A cached page that nobody uses now.
+  struct IdlePage {
+    PageId page = 0;
+    PrefixOwner owner = 0;
+  };
+  std::optional<IdlePage> FindIdle(const PrefixKey& key) const;
 
   // Enters pages of `lease` from page `first` on: page i has key keys[i]. A page whose key is
   // cached already is replaced in the lease by the cached one, which holds the same KV.

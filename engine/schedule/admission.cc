@@ -151,8 +151,15 @@ bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_page
   sequence->spare = fresh.TakeFrom(PagesFor(sequence->num_tokens()) - cached);
   pages.Append(std::move(fresh));
   sequence->pages = std::move(pages);
-  sequence->computed = cached * kernels::kPageTokens;
   sequence->published = cached;
+  const std::span<const PrefixKey> uncached =
+      MatchableKeys(*sequence).subspan(static_cast<size_t>(cached));
+  const int64_t restored = host_tier_.MatchLength(uncached);
+  for (int64_t i = 0; i < restored; ++i) {
+    sequence->restores.push_back(
+        {sequence->pages[cached + i], host_tier_.Hold(uncached[static_cast<size_t>(i)])});
+  }
+  sequence->computed = (cached + restored) * kernels::kPageTokens;
   waiting_.Remove(sequence);
   if (adapter_pages > 0) residency_.StartLoad(resident, *pool_.Acquire(adapter_pages), now);
   const bool ready = resident == nullptr || resident->state == ResidencyState::kResident;

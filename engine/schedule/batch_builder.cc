@@ -77,6 +77,7 @@ void BuildBatch(std::span<PlannedSequence> sequences, StepPlan* plan) {
     plan->page_ids.insert(plan->page_ids.end(), ids.begin(), ids.begin() + pages);
     plan->page_begin.push_back(static_cast<int32_t>(plan->page_ids.size()));
     if (sequence.copy.has_value()) plan->page_copies.push_back(*sequence.copy);
+    plan->restores.insert(plan->restores.end(), sequence.restores.begin(), sequence.restores.end());
     planned.num_samples = 0;
     if (sequence.computed + planned.rows == sequence.num_tokens()) {
       AddSamples(first_row + static_cast<int32_t>(planned.rows) - 1, &planned, plan);

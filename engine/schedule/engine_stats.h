@@ -22,6 +22,9 @@ struct EngineStats {
   int64_t pages_prefixes = 0;   // cached prefixes that nobody runs with
   int64_t pages_adapters = 0;
   int64_t pages_draining = 0;  // freed, but a step or a copy may still touch them
+  // Slots on the host for KV that left the pool
+  int64_t host_pages_total = 0;
+  int64_t host_pages_used = 0;
   // Counters since the start
   uint64_t steps = 0;
   uint64_t prompt_tokens = 0;         // computed
@@ -33,6 +36,8 @@ struct EngineStats {
   uint64_t adapter_load_failures = 0;
   uint64_t adapter_evictions = 0;
   uint64_t prefix_evictions = 0;
+  uint64_t pages_saved = 0;     // to the host
+  uint64_t pages_restored = 0;  // from there
   uint64_t slow_readers = 0;
   double step_seconds = 0.0;               // inside the runner
   double adapter_load_seconds = 0.0;       // from lease to resident

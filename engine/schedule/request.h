@@ -74,6 +74,8 @@ struct Sequence {
   // A fork's partial page, to be copied before its first step; the source is kept until then.
   std::optional<kernels::PageCopy> copy;
   PageLease copy_source;
+  // Of its pages, from the host before its first step; their slots are held until then.
+  std::vector<kernels::HostPageCopy> restores;
   int32_t preemptions = 0;
   int32_t overtaken = 0;  // admissions that passed it while it was blocked
 

@@ -16,6 +16,8 @@ Scheduler::Scheduler(const EngineOptions& options, const ModelLimits& model,
       num_layers_(pool_view.num_slabs),
       pool_(pool_view),
       prefixes_(&pool_),
+      host_tier_(options.prefix_cache ? model.runner.host_pages : 0, model.runner.host_page_time,
+                 &prefixes_),
       residency_(&pool_, loads, pool_view,
                  static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids)),
                  model.runner.max_adapters),
@@ -87,6 +89,7 @@ absl::Status Scheduler::Pin(const AdapterRef& adapter, bool pinned) {
 
 void Scheduler::Forget(const AdapterKey& key) {
   prefixes_.Forget(OwnerOf(key));
+  host_tier_.Forget(OwnerOf(key));
   residency_.Forget(key);
 }
 
@@ -101,6 +104,7 @@ std::optional<StepPlan> Scheduler::PlanStep(absl::Time now) {
   plan.epoch = epoch_;
   plan.slot_changes = residency_.TakeSlotChanges();
   BuildBatch(planned_, &plan);
+  plan.saves = host_tier_.PlanSaves();
   AddArrivals(&plan);
   return plan;
 }
@@ -119,6 +123,7 @@ void Scheduler::CommitStep(const StepResult& result, absl::Duration step_time) {
   pool_.EndStep(epoch_);
   ++counters_.steps;
   NoteStepTime(step_time);
+  host_tier_.NoteStep(step_time, row_time_);
   for (const PlannedSequence& planned : planned_) CommitSequence(planned, result);
   planned_.clear();
   for (const std::string& id : std::exchange(slow_, {})) Cancel(id, -1, FinishReason::kSlowReader);
@@ -161,6 +166,10 @@ void Scheduler::FillStats(EngineStats* stats) const {
                            stats->pages_adapters - stats->pages_prefixes;
   stats->adapter_evictions = residency_.num_evictions();
   stats->prefix_evictions = prefixes_.num_evictions();
+  stats->host_pages_total = host_tier_.num_slots();
+  stats->host_pages_used = host_tier_.num_used();
+  stats->pages_saved = host_tier_.num_saved();
+  stats->pages_restored = host_tier_.num_restored();
 }
 
 void Scheduler::ExpireDeadlines(absl::Time now) {
@@ -200,7 +209,7 @@ Sequence* Scheduler::YoungestButOldest() { return active_.size() < 2 ? nullptr :
 void Scheduler::Preempt(Sequence* sequence) {
   ++counters_.preemptions;
   if (sequence->resident != nullptr) residency_.AddWaiter(sequence->request->spec.adapter);
-  LeavePool(sequence);
+  LeavePool(sequence, /*preempted=*/true);
   active_.erase(std::find(active_.begin(), active_.end(), sequence));
   sequence->state = Sequence::State::kWaiting;
   sequence->computed = 0;
@@ -253,6 +262,7 @@ void Scheduler::CommitSequence(const PlannedSequence& planned, const StepResult&
   sequence->computed += planned.rows;
   sequence->copy.reset();
   sequence->copy_source.Release();
+  host_tier_.Release(std::exchange(sequence->restores, {}), /*restored=*/true);
   Publish(sequence);
   if (planned.num_samples == 0) return;
   std::vector<Sequence*> choices = {sequence};
@@ -360,7 +370,7 @@ void Scheduler::Finish(Sequence* sequence, FinishReason reason, int32_t stop_tok
     waiting_.Remove(sequence);
     if (sequence->resident != nullptr) residency_.RemoveWaiter(sequence->resident);
   } else {
-    LeavePool(sequence);
+    LeavePool(sequence, /*preempted=*/false);
     active_.erase(std::find(active_.begin(), active_.end(), sequence));
   }
   const bool last = request->sequences.size() == 1;
@@ -381,7 +391,7 @@ void Scheduler::Finish(Sequence* sequence, FinishReason reason, int32_t stop_tok
 }
 
 // Gives back all that a LOADING or RUNNING sequence holds.
-void Scheduler::LeavePool(Sequence* sequence) {
+void Scheduler::LeavePool(Sequence* sequence, bool preempted) {
   for (int64_t i = sequence->published; i < static_cast<int64_t>(sequence->keys.size()); ++i) {
     const auto computing = computing_.find(sequence->keys[static_cast<size_t>(i)]);
     if (computing != computing_.end() && computing->second == sequence) {
@@ -392,6 +402,9 @@ void Scheduler::LeavePool(Sequence* sequence) {
   sequence->spare.Release();
   sequence->copy.reset();
   sequence->copy_source.Release();
+  host_tier_.Release(std::exchange(sequence->restores, {}), /*restored=*/false);
+  host_tier_.Left(std::span(sequence->keys).first(static_cast<size_t>(sequence->published)),
+                  preempted);
   if (sequence->resident != nullptr) residency_.Unhold(sequence->resident, epoch_);
 }
 

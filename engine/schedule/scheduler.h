@@ -30,6 +30,7 @@
 #include "engine/schedule/batch_builder.h"
 #include "engine/schedule/engine_options.h"
 #include "engine/schedule/engine_stats.h"
+#include "engine/schedule/host_tier.h"
 #include "engine/schedule/request.h"
 #include "engine/schedule/waiting_queue.h"
 
@@ -122,7 +123,7 @@ class Scheduler {
   Sequence* Fork(Sequence* parent, int32_t choice);
   void AcceptToken(Sequence* sequence, const kernels::SampledToken& token);
   void Finish(Sequence* sequence, FinishReason reason, int32_t stop_token, absl::Status status);
-  void LeavePool(Sequence* sequence);
+  void LeavePool(Sequence* sequence, bool preempted);
   void Push(Request* request, StreamEvent event);
 
   const EngineOptions options_;
@@ -131,6 +132,7 @@ class Scheduler {
   const int32_t num_layers_;
   PagePool pool_;
   PrefixCache prefixes_;
+  HostTier host_tier_;
   Residency residency_;
   Reclaimer reclaimer_;
   absl::flat_hash_map<std::string, std::unique_ptr<Request>> requests_;

@@ -87,6 +87,12 @@ void AddPool(const EngineStats& stats, const MetricsOptions& options, FamilyList
   AddSeries(static_cast<double>(stats.pages_adapters), {{"owner", "adapters"}}, &pages);
   AddSeries(static_cast<double>(stats.pages_draining), {{"owner", "draining"}}, &pages);
   list->Append(std::move(pages));
+  MetricFamily host = MakeFamily(MetricType::Gauge, "chorus_kv_host_pages",
+                                 "Pages for KV outside the pool (--kv-host-bytes).");
+  AddSeries(static_cast<double>(stats.host_pages_used), {{"state", "used"}}, &host);
+  AddSeries(static_cast<double>(stats.host_pages_total - stats.host_pages_used),
+            {{"state", "free"}}, &host);
+  list->Append(std::move(host));
 }
 
 void AddWork(const EngineStats& stats, const MetricsOptions& options, FamilyList* list) {
@@ -97,6 +103,11 @@ void AddWork(const EngineStats& stats, const MetricsOptions& options, FamilyList
                 static_cast<double>(stats.prompt_tokens_cached), labels);
   list->Counter("chorus_prefix_evictions_total", "Pages of cached prefixes evicted.",
                 static_cast<double>(stats.prefix_evictions));
+  list->Counter("chorus_kv_pages_saved_total", "Pages of KV saved on the host.",
+                static_cast<double>(stats.pages_saved));
+  list->Counter("chorus_kv_pages_restored_total",
+                "Pages of KV brought back from the host instead of being computed again.",
+                static_cast<double>(stats.pages_restored));
   list->Counter("chorus_engine_steps_total", "Steps computed.", static_cast<double>(stats.steps));
   list->Counter("chorus_engine_step_seconds_total", "Time spent in steps.", stats.step_seconds);
   list->Counter("chorus_engine_prompt_tokens_total",

@@ -35,12 +35,16 @@ int32_t Draw(uint64_t hash, uint64_t seed, int32_t choice, int64_t position) {
 }  // namespace
 
 FakeRunner::FakeRunner(const kernels::PoolView& view, const RunnerLimits& limits)
-    : view_(view), limits_(limits), pages_(static_cast<size_t>(view.num_ids)) {}
+    : view_(view),
+      limits_(limits),
+      pages_(static_cast<size_t>(view.num_ids)),
+      host_pages_(static_cast<size_t>(limits.host_pages)) {}
 
 absl::StatusOr<StepResult> FakeRunner::Run(const StepPlan& plan) {
   ApplySlotChanges(plan);
   CheckPlan(plan);
   CheckLimits(plan);
+  MoveHostPages(plan);
   for (const kernels::PageCopy& copy : plan.page_copies) {
     pages_[static_cast<size_t>(copy.to)] = pages_[static_cast<size_t>(copy.from)];
   }
@@ -148,6 +152,21 @@ void FakeRunner::CheckPlan(const StepPlan& plan) const {
     }
   }
   CHORUS_CHECK_EQ(seen_rows.size(), rows);
+}
+
+void FakeRunner::MoveHostPages(const StepPlan& plan) {
+  std::set<int32_t> slots;
+  std::set<int32_t> pages;
+  for (const kernels::HostPageCopy& save : plan.saves) {
+    CHORUS_CHECK(slots.insert(save.slot).second);
+    host_pages_.at(static_cast<size_t>(save.slot)) = pages_.at(static_cast<size_t>(save.page));
+  }
+  for (const kernels::HostPageCopy& restore : plan.restores) {
+    CHORUS_CHECK(pages.insert(restore.page).second);
+    CHORUS_CHECK(!slots.contains(restore.slot));
+    pages_.at(static_cast<size_t>(restore.page)) =
+        host_pages_.at(static_cast<size_t>(restore.slot));
+  }
 }
 
 void FakeRunner::ApplySlotChanges(const StepPlan& plan) {

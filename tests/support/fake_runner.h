@@ -38,10 +38,12 @@ class FakeRunner : public Runner {
   void CheckPlan(const StepPlan& plan) const;
   void CheckLimits(const StepPlan& plan) const;
   void ApplySlotChanges(const StepPlan& plan);
+  void MoveHostPages(const StepPlan& plan);
 
   const kernels::PoolView view_;
   const RunnerLimits limits_;
   std::vector<Page> pages_;
+  std::vector<Page> host_pages_;
   std::map<int32_t, std::shared_ptr<const kernels::LoraSlot>> slots_;
 };
 

@@ -37,10 +37,16 @@ absl::StatusOr<std::unique_ptr<EngineRun>> EngineRun::Start(const std::string& m
   model.base_digest = weights.digest();
   model.pool = run->memory_->view();
   model.adapters = std::make_unique<engine::HostAdapterPages>(model.pool);
-  CHORUS_ASSIGN_OR_RETURN(model.runner,
-                          engine::CpuRunner::Create(config, std::move(weights), model.pool,
-                                                    {.num_workers = options.num_workers,
-                                                     .max_rows = options.engine.max_step_tokens}));
+  run->host_pages_.resize(
+      static_cast<size_t>(options.host_pages * model.pool.num_slabs * model.pool.cell_bytes()));
+  model.limits.host_pages = options.host_pages;
+  model.limits.host_page_time = absl::Nanoseconds(1);
+  CHORUS_ASSIGN_OR_RETURN(
+      model.runner,
+      engine::CpuRunner::Create(config, std::move(weights), model.pool,
+                                {.num_workers = options.num_workers,
+                                 .max_rows = options.engine.max_step_tokens,
+                                 .host_pages = {run->host_pages_.data(), options.host_pages}}));
   CHORUS_RETURN_IF_ERROR(run->StartEngine(config, std::move(model), options.engine));
   return run;
 }

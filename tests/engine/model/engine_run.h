@@ -24,6 +24,7 @@ struct EngineRunOptions {
   engine::EngineOptions engine;
   kernels::DType dtype = kernels::DType::kF32;
   int num_workers = 1;
+  int64_t host_pages = 0;  // slots for KV outside the pool
   int64_t num_pages = 256;
 };
 
@@ -78,7 +79,8 @@ class EngineRun {
 
   FakeClock clock_;
   std::optional<TestPool> memory_;  // of a CpuRunner
-  engine::Backend backend_;         // what the engine did not take
+  std::vector<std::byte> host_pages_;
+  engine::Backend backend_;  // what the engine did not take
   const std::shared_ptr<engine::StreamBell> bell_ = std::make_shared<engine::StreamBell>();
   std::unique_ptr<engine::Engine> engine_;
   std::map<const engine::TokenStream*, std::string> names_;

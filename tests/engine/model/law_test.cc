@@ -78,6 +78,7 @@ class Scenario {
     e.max_loads = Between(1, 3);
     e.loader_threads = Between(1, 2);
     options.num_pages = LargestRequest() + Between(0, 12);
+    options.host_pages = OneIn(2) ? Between(1, 60) : 0;
     return options;
   }
 

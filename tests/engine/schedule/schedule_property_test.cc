@@ -120,6 +120,8 @@ class Schedule {
   // Half of the runners take all that comes.
   RunnerLimits RandomLimits() {
     RunnerLimits limits;
+    if (Chance(50)) limits.host_pages = Between(1, 40);
+    limits.host_page_time = absl::Microseconds(Between(1, 400));
     if (Chance(50)) return limits;
     if (Chance(70)) limits.max_step_pages = Between(7, 30);
     if (Chance(70)) limits.max_step_penalties = Between(60, 250);

@@ -197,6 +197,10 @@ TEST(ServerMetricsTest, EngineStatisticsAppearUnderTheirNames) {
   stats.adapter_load_failures = 18;
   stats.adapter_evictions = 19;
   stats.prefix_evictions = 20;
+  stats.host_pages_total = 31;
+  stats.host_pages_used = 8;
+  stats.pages_saved = 23;
+  stats.pages_restored = 24;
   stats.slow_readers = 21;
   stats.step_seconds = 22.5;
   stats.failed = true;
@@ -221,6 +225,10 @@ TEST(ServerMetricsTest, EngineStatisticsAppearUnderTheirNames) {
   EXPECT_EQ(fixture.Value("chorus_adapter_loads_total", {{"result", "failed"}}), 18);
   EXPECT_EQ(fixture.Value("chorus_adapter_evictions_total"), 19);
   EXPECT_EQ(fixture.Value("chorus_prefix_evictions_total"), 20);
+  EXPECT_EQ(fixture.Value("chorus_kv_host_pages", {{"state", "used"}}), 8);
+  EXPECT_EQ(fixture.Value("chorus_kv_host_pages", {{"state", "free"}}), 23);
+  EXPECT_EQ(fixture.Value("chorus_kv_pages_saved_total"), 23);
+  EXPECT_EQ(fixture.Value("chorus_kv_pages_restored_total"), 24);
   EXPECT_EQ(fixture.Value("chorus_stream_overflows_total"), 21);
   EXPECT_EQ(fixture.Value("chorus_engine_step_seconds_total"), 22.5);
   EXPECT_EQ(fixture.Value("chorus_engine_failed"), 1);
