@@ -28,7 +28,8 @@ int64_t ModulesBytes(const ModelConfig& config, int32_t rank, int begin, int end
   return config.layers * tiles * kernels::TileBytes(DType::kBf16);
 }
 
-// Multiplications and additions of one row at an adapter.
+}  // namespace
+
 double AdapterFlops(const ModelConfig& config, int32_t rank, bool attention_only) {
   double flops = 0.0;
   for (int m = 0; m < NumModules(attention_only); ++m) {
@@ -37,8 +38,6 @@ double AdapterFlops(const ModelConfig& config, int32_t rank, bool attention_only
   }
   return config.layers * flops;
 }
-
-}  // namespace
 
 int64_t AdapterBytes(const ModelConfig& config, int32_t rank, bool attention_only) {
   return ModulesBytes(config, rank, kernels::kQ, NumModules(attention_only));
@@ -58,30 +57,38 @@ int64_t SiteBytes(const ModelConfig& config, const StepCase& c, engine::DeviceSi
   return bytes;
 }
 
-StepCost CostOf(const ModelConfig& config, const StepCase& c) {
-  StepCost cost;
-  const int64_t rows = c.rows();
-  const auto sampled = static_cast<int64_t>(c.sequences.size());
+ModelCost ModelCostOf(const ModelConfig& config) {
+  ModelCost cost;
   for (const WeightShape& shape : WeightShapesOf(config)) {
     const int64_t elements = shape.rows * shape.cols;
     if (!IsMatrix(shape.place.role)) {
       cost.weight_bytes += elements * static_cast<int64_t>(sizeof(float));
     } else if (shape.place.role == WeightRole::kEmbedding) {
-      cost.weight_bytes += rows * shape.cols * kElementBytes;
+      cost.row_bytes += shape.cols * kElementBytes;
     } else {
-      const int64_t of = shape.place.role == WeightRole::kLmHead ? sampled : rows;
+      const bool sampled = shape.place.role == WeightRole::kLmHead;
       cost.weight_bytes += elements * kElementBytes;
-      cost.linear_flops += 2.0 * static_cast<double>(elements * of);
+      (sampled ? cost.sample_flops : cost.row_flops) += 2.0 * static_cast<double>(elements);
     }
   }
-  const int64_t token_bytes =
-      int64_t{2} * config.kv_heads * config.head_dim * config.layers * kElementBytes;
+  cost.token_bytes = int64_t{2} * config.kv_heads * config.head_dim * config.layers * kElementBytes;
+  cost.attention_flops = 4.0 * config.heads * config.head_dim * config.layers;
+  return cost;
+}
+
+StepCost CostOf(const ModelConfig& config, const StepCase& c) {
+  const ModelCost model = ModelCostOf(config);
+  const int64_t rows = c.rows();
+  StepCost cost;
+  cost.weight_bytes = model.weight_bytes + rows * model.row_bytes;
+  cost.linear_flops = static_cast<double>(rows) * model.row_flops +
+                      static_cast<double>(c.sequences.size()) * model.sample_flops;
   for (const StepSequence& sequence : c.sequences) {
-    cost.kv_bytes += (sequence.context + sequence.rows) * token_bytes;
+    cost.kv_bytes += (sequence.context + sequence.rows) * model.token_bytes;
     // Row r of the newest sees the tokens up to itself.
     const double seen =
         sequence.rows * (sequence.context - 0.5 * static_cast<double>(sequence.rows - 1));
-    cost.attention_flops += 4.0 * seen * config.heads * config.head_dim * config.layers;
+    cost.attention_flops += seen * model.attention_flops;
     if (sequence.adapter >= 0) {
       const int32_t rank = c.ranks[static_cast<size_t>(sequence.adapter)];
       cost.adapter_flops += sequence.rows * AdapterFlops(config, rank, c.attention_only);

@@ -22,7 +22,21 @@ struct StepCost {
   int64_t bytes() const { return weight_bytes + kv_bytes + adapter_bytes; }
 };
 
+// What the base model adds to a step, by what there is of each in it.
+struct ModelCost {
+  int64_t weight_bytes = 0;      // a step
+  int64_t row_bytes = 0;         // of the embedding table, a row
+  int64_t token_bytes = 0;       // K and V of a token
+  double row_flops = 0.0;        // linears but the lm_head, a row
+  double sample_flops = 0.0;     // the lm_head, a row that is sampled
+  double attention_flops = 0.0;  // a row for each token that it sees
+};
+ModelCost ModelCostOf(const engine::ModelConfig& config);
+
 StepCost CostOf(const engine::ModelConfig& config, const StepCase& c);
+
+// Multiplications and additions of one row at an adapter.
+double AdapterFlops(const engine::ModelConfig& config, int32_t rank, bool attention_only);
 
 // Tiles of one adapter, in bytes.
 int64_t AdapterBytes(const engine::ModelConfig& config, int32_t rank, bool attention_only);
