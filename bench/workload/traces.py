@@ -156,7 +156,7 @@ def _wave(times, depth, period):
             t -= step
             if abs(step) < 1e-9:
                 break
-        result.append(t)
+        result.append(max(t, result[-1]) if result else t)  # of two at once, one may round down
     return result
 
 

@@ -122,6 +122,10 @@ class ShapeTest(unittest.TestCase):
         # The integral of 1 ± 0.5 sin over half a period: 1 ± 1/π.
         self.assertAlmostEqual(up / down, (1 + 1 / math.pi) / (1 - 1 / math.pi), delta=0.06)
 
+    def test_wave_keeps_the_order_of_what_comes_together(self):
+        bent = traces._wave([1e4 + i // 2 * 0.037 for i in range(4000)], 0.5, 300.0)
+        self.assertEqual(bent, sorted(bent))
+
     def test_order_is_that_of_arrival_and_every_seed_another_trace(self):
         for shape in traces.SHAPES:
             requests = traces.make(shape)
