@@ -10,6 +10,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/str_cat.h"
 #include "engine/adapters/adapter_loader.h"
+#include "engine/adapters/residency_board.h"
 #include "engine/refusal.h"
 #include "engine/schedule/scheduler.h"
 #include "kernels/check.h"
@@ -61,13 +62,19 @@ absl::Status ValidateOptions(const EngineOptions& options, const Engine::Model& 
                                                    kernels::kMaxLoraRank, ", got ",
                                                    options.max_step_rank_sum));
   }
-  for (const auto& [name, share] :
-       {std::pair("pin_budget", options.pin_budget),
-        std::pair("admission_watermark", options.admission_watermark)}) {
+  CHORUS_RETURN_IF_ERROR(positive("max_load_bytes", options.max_load_bytes));
+  for (const auto& [name, share] : {std::pair("pin_budget", options.pin_budget),
+                                    std::pair("admission_watermark", options.admission_watermark),
+                                    std::pair("adapter_pool_share", options.adapter_pool_share)}) {
     if (!(share >= 0.0 && share < 1.0)) {
       return absl::InvalidArgumentError(
           absl::StrCat(name, ": at least 0 and below 1, got ", share));
     }
+  }
+  if (options.adapter_pool_share > 0.0 && options.adapter_pool_share < options.pin_budget) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("adapter_pool_share: 0, or at least pin_budget (", options.pin_budget,
+                     "), got ", options.adapter_pool_share));
   }
   return absl::OkStatus();
 }
@@ -85,7 +92,7 @@ struct Engine::Impl {
         bell(std::move(stream_bell)),
         clock(engine_clock),
         loader(std::make_unique<AdapterLoader>(
-            model.adapters.get(), options.loader_threads,
+            model.adapters.get(), options.loader_threads, clock,
             LoadAnswers{.done =
                             [this](LoadDone done) {
                               Post([this, done = std::move(done)](Scheduler&, absl::Time now) {
@@ -144,6 +151,7 @@ struct Engine::Impl {
   bool stopping CHORUS_GUARDED_BY(mutex) = false;
   EngineStats snapshot CHORUS_GUARDED_BY(mutex);
   std::vector<double> load_seconds CHORUS_GUARDED_BY(mutex);
+  ResidencyBoard board;
   std::atomic<bool> failed{false};
 
   // Engine thread only, but for Scheduler::Validate and MakeRequest.
@@ -275,6 +283,12 @@ EngineStats Engine::stats() const {
   return impl_->snapshot;
 }
 
+std::vector<AdapterResidency> Engine::adapters() const { return impl_->board.All(); }
+
+ResidencyState Engine::StateOf(const std::string& tenant, const AdapterDigest& digest) const {
+  return impl_->board.StateOf(tenant, digest);
+}
+
 std::vector<double> Engine::TakeLoadSeconds() {
   kernels::MutexLock lock(&impl_->mutex);
   return std::exchange(impl_->load_seconds, {});
@@ -352,7 +366,7 @@ void Engine::Impl::TakeSnapshot(absl::Time now) {
   stats.step_seconds = step_seconds;
   stats.failed = failed;
   stats.failure = failure;
-  stats.adapters = scheduler.AdapterSnapshot();
+  board.Update(scheduler.TakeResidencyChanges());
   const std::vector<double> loads = scheduler.TakeLoadSeconds();
   kernels::MutexLock lock(&mutex);
   load_seconds.insert(load_seconds.end(), loads.begin(), loads.end());

@@ -65,8 +65,13 @@ class Engine {
   void Drain();
   bool Drained() const;
 
-  // As of a moment ago.
+  // As of a moment ago, without the adapters.
   EngineStats stats() const;
+  // Those that are resident, on their way or waited for, as of a moment ago. A copy of all: of
+  // thousands, it takes milliseconds of the caller's time.
+  std::vector<AdapterResidency> adapters() const;
+  // Of one of them, at once.
+  ResidencyState StateOf(const std::string& tenant, const AdapterDigest& digest) const;
   // How long the adapter loads took that ended since the last call: for one reader, a histogram.
   std::vector<double> TakeLoadSeconds();
 

@@ -176,7 +176,11 @@ absl::Status Daemon::StartServing() {
                      .model_name = model_.name,
                      .context_tokens = model_.config.max_positions,
                      .max_step_adapters = config_.engine.max_step_adapters},
-      ServerMetrics::EngineReaders{[engine = engine_.get()] { return engine->stats(); },
+      ServerMetrics::EngineReaders{[engine = engine_.get()] {
+                                     engine::EngineStats stats = engine->stats();
+                                     stats.adapters = engine->adapters();
+                                     return stats;
+                                   },
                                    [engine = engine_.get()] { return engine->TakeLoadSeconds(); }},
       clock_);
   generations_ = std::make_unique<Generations>(engine_.get(), model_.tokenizer.get(),

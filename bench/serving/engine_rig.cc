@@ -173,7 +173,7 @@ absl::Status EngineRig::WaitForResidents(size_t count) {
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
   while (absl::Now() < deadline) {
     size_t resident = 0;
-    for (const engine::AdapterResidency& adapter : engine_->stats().adapters) {
+    for (const engine::AdapterResidency& adapter : engine_->adapters()) {
       resident += adapter.state == engine::ResidencyState::kResident ? 1 : 0;
     }
     if (resident == count) return absl::OkStatus();

@@ -24,8 +24,9 @@ class JobObserver : public LoadObserver {
 
 }  // namespace
 
-AdapterLoader::AdapterLoader(AdapterTarget* target, int num_threads, LoadAnswers answers)
-    : target_(target), answers_(std::move(answers)) {
+AdapterLoader::AdapterLoader(AdapterTarget* target, int num_threads, const Clock* clock,
+                             LoadAnswers answers)
+    : target_(target), clock_(clock), answers_(std::move(answers)) {
   for (int i = 0; i < num_threads; ++i) threads_.emplace_back([this] { ThreadLoop(); });
 }
 
@@ -33,39 +34,67 @@ AdapterLoader::~AdapterLoader() {
   {
     kernels::MutexLock lock(&mutex_);
     stopping_ = true;
-    for (auto& [ticket, cancelled] : live_) cancelled->store(true);
+    for (auto& [ticket, live] : live_) live.cancelled->store(true);
   }
   changed_.NotifyAll();
   for (std::thread& thread : threads_) thread.join();
 }
 
 void AdapterLoader::Start(LoadJob job) {
-  auto cancelled = std::make_shared<std::atomic<bool>>(false);
   {
     kernels::MutexLock lock(&mutex_);
-    live_[job.ticket] = cancelled;
-    queue_.push_back({std::move(job), std::move(cancelled)});
+    live_[job.ticket] = {std::make_shared<std::atomic<bool>>(false), job.rank};
+    const Order order(job.rank, job.ticket);
+    queue_.emplace(order, std::move(job));
   }
   changed_.NotifyOne();
+}
+
+void AdapterLoader::SetRank(uint64_t ticket, int64_t rank) {
+  kernels::MutexLock lock(&mutex_);
+  const auto found = live_.find(ticket);
+  if (found == live_.end()) return;
+  auto queued = queue_.extract({found->second.rank, ticket});
+  found->second.rank = rank;
+  if (queued.empty()) return;  // begun
+  queued.key().first = rank;
+  queue_.insert(std::move(queued));
+}
+
+bool AdapterLoader::Withdraw(uint64_t ticket) {
+  LoadJob withdrawn;  // goes when the mutex is free
+  kernels::MutexLock lock(&mutex_);
+  const auto found = live_.find(ticket);
+  if (found == live_.end()) return false;
+  const auto queued = queue_.find({found->second.rank, ticket});
+  if (queued == queue_.end()) return false;
+  withdrawn = std::move(queued->second);
+  queue_.erase(queued);
+  live_.erase(found);
+  return true;
 }
 
 void AdapterLoader::Cancel(uint64_t ticket) {
   kernels::MutexLock lock(&mutex_);
   const auto found = live_.find(ticket);
-  if (found != live_.end()) found->second->store(true);
+  if (found != live_.end()) found->second.cancelled->store(true);
 }
 
 void AdapterLoader::ThreadLoop() {
   while (true) {
-    Pending pending;
+    LoadJob job;
+    std::shared_ptr<const std::atomic<bool>> cancelled;
     {
       kernels::MutexLock lock(&mutex_);
       while (queue_.empty() && !stopping_) changed_.Wait(&mutex_);
       if (queue_.empty()) return;
-      pending = std::move(queue_.front());
-      queue_.pop_front();
+      job = std::move(queue_.begin()->second);
+      queue_.erase(queue_.begin());
+      cancelled = live_.at(job.ticket).cancelled;
     }
-    LoadDone done{pending.job.ticket, Load(pending)};
+    const absl::Time begin = clock_->Now();
+    LoadDone done{job.ticket, Load(job, *cancelled), absl::ZeroDuration()};
+    done.took = clock_->Now() - begin;
     {
       kernels::MutexLock lock(&mutex_);
       live_.erase(done.ticket);
@@ -74,10 +103,10 @@ void AdapterLoader::ThreadLoop() {
   }
 }
 
-absl::Status AdapterLoader::Load(const Pending& pending) const {
-  JobObserver observer(pending.job.ticket, pending.cancelled.get(), &answers_);
+absl::Status AdapterLoader::Load(const LoadJob& job, const std::atomic<bool>& cancelled) const {
+  JobObserver observer(job.ticket, &cancelled, &answers_);
   if (observer.cancelled()) return absl::CancelledError("load cancelled");
-  return target_->Load(*pending.job.adapter, pending.job.cells, &observer);
+  return target_->Load(*job.adapter, job.cells, &observer);
 }
 
 }  // namespace chorus::engine

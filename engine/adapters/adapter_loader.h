@@ -5,16 +5,19 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "engine/adapters/adapter_target.h"
 #include "engine/adapters/adapter_version.h"
+#include "engine/clock.h"
 #include "kernels/mutex.h"
 
 namespace chorus::engine {
@@ -23,11 +26,13 @@ struct LoadJob {
   uint64_t ticket = 0;
   AdapterRef adapter;
   std::vector<int32_t> cells;  // of the lease, in fill order; the loader's until it answers
+  int64_t rank = 0;            // the smallest is begun first; of equal ones, the first ticket
 };
 
 struct LoadDone {
   uint64_t ticket = 0;
   absl::Status status;  // Cancelled after Cancel, unless the load was faster
+  absl::Duration took;  // since a thread began with it; zero: not measured
 };
 
 // A load that only waits for copies: steps that wait for its layers may read its pages. Its
@@ -43,11 +48,16 @@ struct LoadAnswers {
   std::function<void(LoadArriving)> arriving = [](const LoadArriving&) {};
 };
 
-// Every job is answered exactly once; until then its cells may be written.
+// Every job that is not withdrawn is answered exactly once; until then its cells may be written.
+// What was begun goes on to its end, whatever comes with a smaller rank.
 class LoadQueue {
  public:
   virtual ~LoadQueue() = default;
   virtual void Start(LoadJob job) = 0;
+  // These two are for queues in which a job may wait.
+  virtual void SetRank(uint64_t /*ticket*/, int64_t /*rank*/) {}
+  // Takes back a job that nobody has begun: then it is true, and the job is not answered.
+  virtual bool Withdraw(uint64_t /*ticket*/) { return false; }
   virtual void Cancel(uint64_t ticket) = 0;
   // Nothing is kept of this content for a later load.
   virtual void Forget(const std::string& tenant, const AdapterDigest& digest) = 0;
@@ -55,32 +65,36 @@ class LoadQueue {
 
 class AdapterLoader : public LoadQueue {
  public:
-  // `target` outlives the loader.
-  AdapterLoader(AdapterTarget* target, int num_threads, LoadAnswers answers);
+  // `target` and `clock` outlive the loader.
+  AdapterLoader(AdapterTarget* target, int num_threads, const Clock* clock, LoadAnswers answers);
   // Cancels what waits and joins.
   ~AdapterLoader() override;
 
   void Start(LoadJob job) override;
+  void SetRank(uint64_t ticket, int64_t rank) override;
+  bool Withdraw(uint64_t ticket) override;
   void Cancel(uint64_t ticket) override;
   void Forget(const std::string& tenant, const AdapterDigest& digest) override {
     target_->Forget(tenant, digest);
   }
 
  private:
-  struct Pending {
-    LoadJob job;
-    std::shared_ptr<std::atomic<bool>> cancelled;  // shared with Cancel while the job is read
+  struct Live {
+    std::shared_ptr<std::atomic<bool>> cancelled;  // shared with the thread that loads
+    int64_t rank = 0;
   };
+  using Order = std::pair<int64_t, uint64_t>;  // rank and ticket
 
   void ThreadLoop();
-  absl::Status Load(const Pending& pending) const;
+  absl::Status Load(const LoadJob& job, const std::atomic<bool>& cancelled) const;
 
   AdapterTarget* const target_;
+  const Clock* const clock_;
   const LoadAnswers answers_;
   kernels::Mutex mutex_;
   kernels::CondVar changed_;
-  std::deque<Pending> queue_ CHORUS_GUARDED_BY(mutex_);
-  absl::flat_hash_map<uint64_t, std::shared_ptr<std::atomic<bool>>> live_ CHORUS_GUARDED_BY(mutex_);
+  std::map<Order, LoadJob> queue_ CHORUS_GUARDED_BY(mutex_);            // not begun
+  absl::flat_hash_map<uint64_t, Live> live_ CHORUS_GUARDED_BY(mutex_);  // not answered, by ticket
   bool stopping_ CHORUS_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

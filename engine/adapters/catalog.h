@@ -95,6 +95,10 @@ class Catalog {
   virtual absl::StatusOr<AdapterInfo> Get(const std::string& tenant,
                                           const std::string& model) const = 0;
   virtual std::vector<AdapterInfo> List(const std::string& tenant) const = 0;
+  // At most `limit` of them, by name, behind the name `after`; empty: from the first on. Takes no
+  // longer when there are thousands.
+  virtual std::vector<AdapterInfo> ListAfter(const std::string& tenant, const std::string& after,
+                                             int limit) const = 0;
 
   // Refuses early what the announcement alone shows: name, sizes, if_version, room in the store.
   virtual absl::StatusOr<std::unique_ptr<Upload>> BeginUpload(const UploadRequest& request) = 0;
@@ -107,7 +111,8 @@ class Catalog {
                                                 bool pinned) = 0;
 
   virtual uint64_t revision() const = 0;
-  // since_revision 0: a snapshot first, kPut events and kSnapshotEnd; otherwise the events after it.
+  // since_revision 0: a snapshot first, kPut events and kSnapshotEnd; otherwise the events after
+  // it.
   virtual absl::StatusOr<std::unique_ptr<CatalogWatch>> Watch(const std::string& tenant,
                                                               uint64_t since_revision) = 0;
 

@@ -1,6 +1,9 @@
 #include "engine/adapters/residency.h"
 
+#include <openssl/sha.h>
+
 #include <algorithm>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/check.h"
@@ -9,11 +12,13 @@
 namespace chorus::engine {
 namespace {
 
-// What a page of an adapter costs to bring back, in tokens computed: reading it is far cheaper than
-// computing a page of prefix (kPageTokens), but whoever needs it waits for the read.
-constexpr double kPageReadCost = 4.0;
+// Adapters that are not here whose uses are remembered, at most: some 50 bytes each.
+constexpr int64_t kMaxRemembered = 1 << 16;
 
 }  // namespace
+
+Residency::Residency(const Parts& parts, const kernels::PoolView& view, const Limits& limits)
+    : parts_(parts), view_(view), limits_(limits), history_(kMaxRemembered) {}
 
 Residency::~Residency() {
   // Copies under way would write pages that are given back now.
@@ -21,7 +26,9 @@ Residency::~Residency() {
 }
 
 Residency::Resident* Residency::AddWaiter(const AdapterRef& adapter) {
+  const size_t known = residents_.size();
   Resident* resident = FindOrAdd(adapter);
+  if (residents_.size() == known) history_.Use(&resident->uses);
   resident->unreadable = false;
   ++resident->waiting;
   Settle(resident);
@@ -34,16 +41,14 @@ void Residency::RemoveWaiter(Resident* resident) {
   Settle(resident);
 }
 
-void Residency::Hold(Resident* resident, uint64_t epoch) {
+void Residency::Hold(Resident* resident) {
   ++resident->running;
-  resident->last_epoch = epoch;
   Settle(resident);
 }
 
-void Residency::Unhold(Resident* resident, uint64_t epoch) {
+void Residency::Unhold(Resident* resident) {
   CHORUS_CHECK_GT(resident->running, 0);
   --resident->running;
-  resident->last_epoch = epoch;
   Settle(resident);
 }
 
@@ -51,11 +56,54 @@ bool Residency::MakeRoom(ReclaimRank rank) {
   const auto in_use = [this] {
     return num_slots_ - static_cast<int64_t>(free_slots_.size()) + num_loading();
   };
-  while (in_use() >= max_adapters_) {
+  while (in_use() >= limits_.max_adapters) {
     if (Cheapest(rank) == nullptr) return false;
-    ReclaimCheapest(0, rank);
+    ReclaimCheapest(rank);
   }
   return true;
+}
+
+bool Residency::MakeLoadRoom(const Resident& resident, ReclaimRank rank) {
+  const auto fits = [&] {
+    return num_loading() < limits_.max_loads &&
+           (num_loading() == 0 || loading_bytes_ + BytesOf(resident) <= limits_.max_load_bytes);
+  };
+  while (!fits()) {
+    if (!WithdrawStaged(rank)) return false;
+  }
+  return true;
+}
+
+bool Residency::WithdrawStaged(ReclaimRank rank) {
+  for (Resident* resident : StagedBehind(rank)) {
+    if (!Withdraw(resident)) continue;
+    Settle(resident);
+    return true;
+  }
+  return false;
+}
+
+bool Residency::CancelStaged() {
+  const std::vector<Resident*> staged = StagedBehind(kAnyone);
+  if (!staged.empty()) {
+    CancelLoad(staged.front());
+    Settle(staged.front());
+  }
+  return !staged.empty();
+}
+
+bool Residency::IsYielding() const {
+  return std::any_of(by_ticket_.begin(), by_ticket_.end(), [](const auto& load) {
+    return load.second->state == ResidencyState::kCancelling;
+  });
+}
+
+void Residency::OrderLoads() {
+  for (auto& [ticket, resident] : by_ticket_) {
+    if (resident->told_rank == resident->load_rank()) continue;
+    resident->told_rank = resident->load_rank();
+    parts_.loads->SetRank(ticket, resident->told_rank);
+  }
 }
 
 void Residency::StartLoad(Resident* resident, PageLease lease, absl::Time now) {
@@ -67,7 +115,10 @@ void Residency::StartLoad(Resident* resident, PageLease lease, absl::Time now) {
   resident->load_begin = now;
   num_pages_ += resident->pages();
   by_ticket_[resident->ticket] = resident;
-  loads_->Start({resident->ticket, resident->adapter, CellsOf(*resident)});
+  loading_bytes_ += BytesOf(*resident);
+  resident->told_rank = resident->load_rank();
+  parts_.loads->Start(
+      {resident->ticket, resident->adapter, CellsOf(*resident), resident->told_rank});
   Settle(resident);
 }
 
@@ -86,11 +137,15 @@ Residency::LoadResult Residency::OnLoadDone(const LoadDone& done, absl::Time now
   const auto found = by_ticket_.find(done.ticket);
   CHORUS_CHECK(found != by_ticket_.end());
   Resident* const resident = found->second;
-  by_ticket_.erase(found);
+  EndLoad(resident);
   const bool cancelled = resident->state == ResidencyState::kCancelling;
   const bool arrived = resident->state == ResidencyState::kArriving && !resident->forgotten;
   resident->arrivals.reset();
   LoadResult result{resident, done.status, now - resident->load_begin};
+  const absl::Duration took = done.took > absl::ZeroDuration() ? done.took : result.took;
+  if (done.status.ok() && took > absl::ZeroDuration()) {
+    load_cost_.Observe(resident->pages(), absl::ToDoubleSeconds(took));
+  }
   // A cancel that came too late counts for nothing; what has arrived stays, idle.
   if (done.status.ok() && (resident->used() || arrived)) {
     if (resident->slot < 0) TakeSlot(resident);
@@ -109,10 +164,11 @@ absl::Status Residency::Pin(const AdapterRef& adapter, bool pinned) {
   Resident* resident = FindOrAdd(adapter);
   resident->unreadable = false;
   absl::Status status;
-  if (pinned && !resident->pinned && pinned_pages_ + resident->pages() > pin_pages_) {
-    status = absl::ResourceExhaustedError(absl::StrCat(
-        "pin of adapter \"", adapter->name(), "\": ", resident->pages(), " pages wanted, ",
-        pin_pages_ - pinned_pages_, " of the pin budget's ", pin_pages_, " are left"));
+  if (pinned && !resident->pinned && pinned_pages_ + resident->pages() > limits_.pin_pages) {
+    status = absl::ResourceExhaustedError(
+        absl::StrCat("pin of adapter \"", adapter->name(), "\": ", resident->pages(),
+                     " pages wanted, ", limits_.pin_pages - pinned_pages_, " of the pin budget's ",
+                     limits_.pin_pages, " are left"));
   } else if (pinned != resident->pinned) {
     resident->pinned = pinned;
     pinned_pages_ += pinned ? resident->pages() : -resident->pages();
@@ -128,7 +184,7 @@ std::vector<Residency::Resident*> Residency::PinnedOnDisk() const {
 }
 
 void Residency::Forget(const AdapterKey& key) {
-  loads_->Forget(key.first, key.second);
+  parts_.loads->Forget(key.first, key.second);
   const auto found = residents_.find(key);
   if (found == residents_.end()) return;
   Resident* resident = &found->second;
@@ -155,25 +211,30 @@ void Residency::SetWaiterRank(Resident* resident, ReclaimRank rank) {
 std::vector<AdapterResidency> Residency::Snapshot() const {
   std::vector<AdapterResidency> snapshot;
   snapshot.reserve(residents_.size());
-  for (const auto& [key, resident] : residents_) {
-    snapshot.push_back({resident.adapter->tenant(), resident.adapter->name(),
-                        resident.adapter->version(), resident.adapter->digest(), resident.state,
-                        resident.lease.size(), resident.max_rank, resident.running,
-                        resident.waiting, resident.pinned});
-  }
+  for (const auto& [key, resident] : residents_) snapshot.push_back(resident.Describe());
   return snapshot;
 }
 
-std::optional<double> Residency::CheapestWorth(uint64_t epoch, ReclaimRank rank) {
-  const Resident* resident = Cheapest(rank);
-  if (resident == nullptr) return std::nullopt;
-  return PageWorth(kPageReadCost, resident->last_epoch, epoch);
+ResidencyChanges Residency::TakeChanges() {
+  ResidencyChanges changes{std::exchange(gone_, {}), {}};
+  for (Resident* resident : std::exchange(changed_, {})) {
+    resident->changed = false;
+    changes.now.push_back(resident->Describe());
+  }
+  return changes;
 }
 
-void Residency::ReclaimCheapest(uint64_t, ReclaimRank rank) {
+std::optional<double> Residency::CheapestWorth(ReclaimRank rank) const {
+  const Resident* resident = Cheapest(rank);
+  if (resident == nullptr) return std::nullopt;
+  return resident->idle_worth->total();
+}
+
+void Residency::ReclaimCheapest(ReclaimRank rank) {
   Resident* resident = Cheapest(rank);
   CHORUS_CHECK(resident != nullptr);
   ++num_evictions_;
+  parts_.order->GaveUp(*resident->idle_worth);
   GiveBack(resident);
   Settle(resident);
 }
@@ -187,6 +248,16 @@ int64_t Residency::ReclaimablePages(ReclaimRank rank) const {
   return pages;
 }
 
+PrefixOwner Residency::OwnerOf(const AdapterKey& key) {
+  std::string text = key.first;
+  text.append(reinterpret_cast<const char*>(key.second.bytes.data()), key.second.bytes.size());
+  unsigned char hash[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash);
+  PrefixOwner owner;
+  std::memcpy(&owner, hash, sizeof(owner));
+  return owner | 1;  // never the base's 0
+}
+
 Residency::Resident* Residency::FindOrAdd(const AdapterRef& adapter) {
   auto [it, added] = residents_.try_emplace(KeyOf(*adapter));
   Resident& resident = it->second;
@@ -195,6 +266,8 @@ Residency::Resident* Residency::FindOrAdd(const AdapterRef& adapter) {
     resident.forgotten = adapter->retired();
   }
   if (added) {
+    resident.owner = OwnerOf(it->first);
+    resident.uses = history_.Enter(resident.owner);
     resident.serial = next_serial_++;
     for (const kernels::LoraModuleEntry& entry : adapter->layout().modules) {
       resident.max_rank = std::max(resident.max_rank, entry.rank);
@@ -222,6 +295,7 @@ void Residency::TakeSlot(Resident* resident) {
 // Pages and slot; it is on disk again.
 void Residency::GiveBack(Resident* resident) {
   if (resident->slot >= 0) {
+    if (parts_.prefixes != nullptr) parts_.prefixes->Orphan(resident->owner);
     slot_changes_.push_back({resident->slot, nullptr});
     free_slots_.push_back(resident->slot);
     resident->slot = -1;
@@ -231,32 +305,69 @@ void Residency::GiveBack(Resident* resident) {
   resident->state = ResidencyState::kDisk;
 }
 
+int64_t Residency::BytesOf(const Resident& resident) const {
+  return resident.adapter->layout().num_tiles * kernels::TileBytes(view_.dtype);
+}
+
+// The furthest behind first.
+std::vector<Residency::Resident*> Residency::StagedBehind(ReclaimRank rank) const {
+  std::vector<Resident*> staged;
+  for (const auto& [ticket, resident] : by_ticket_) {
+    if (resident->staged() && resident->first_waiter > rank) staged.push_back(resident);
+  }
+  std::sort(staged.begin(), staged.end(), [](const Resident* a, const Resident* b) {
+    return std::pair(a->first_waiter, a->ticket) > std::pair(b->first_waiter, b->ticket);
+  });
+  return staged;
+}
+
+bool Residency::Withdraw(Resident* resident) {
+  if (!parts_.loads->Withdraw(resident->ticket)) return false;
+  EndLoad(resident);
+  GiveBack(resident);
+  return true;
+}
+
+void Residency::EndLoad(Resident* resident) {
+  by_ticket_.erase(resident->ticket);
+  loading_bytes_ -= BytesOf(*resident);
+}
+
 void Residency::CancelLoad(Resident* resident) {
+  if (Withdraw(resident)) return;
   resident->state = ResidencyState::kCancelling;
-  loads_->Cancel(resident->ticket);
+  parts_.loads->Cancel(resident->ticket);
 }
 
 bool Residency::Settle(Resident* resident) {
   if (!resident->used()) {
     if (resident->state == ResidencyState::kLoading) CancelLoad(resident);
-    if (resident->state == ResidencyState::kResident && resident->forgotten) GiveBack(resident);
+    const bool keep = limits_.keep_idle && !resident->forgotten;
+    if (resident->state == ResidencyState::kResident && !keep) GiveBack(resident);
   }
   File(resident);
   if (resident->used() || resident->state != ResidencyState::kDisk) return true;
   std::erase(ranked_, resident);
+  if (resident->changed) std::erase(changed_, resident);
+  gone_.push_back(KeyOf(*resident->adapter));
+  if (!resident->forgotten) history_.Leave(resident->owner, resident->uses);
   residents_.erase(KeyOf(*resident->adapter));
   return false;
 }
 
 void Residency::File(Resident* resident) {
-  if (resident->idle_since.has_value()) {
-    idle_.erase({*resident->idle_since, resident->serial});
+  if (!resident->changed) changed_.push_back(resident);
+  resident->changed = true;
+  if (resident->idle_worth.has_value()) {
+    idle_.erase({resident->idle_worth->total(), resident->serial});
     idle_pages_ -= resident->pages();
-    resident->idle_since.reset();
+    resident->idle_worth.reset();
   }
   if (resident->idle()) {
-    resident->idle_since = resident->last_epoch;
-    idle_[{resident->last_epoch, resident->serial}] = resident;
+    const auto pages = static_cast<double>(std::max<int64_t>(resident->pages(), 1));
+    resident->idle_worth = parts_.order->Of(history_.Estimate(resident->uses),
+                                            load_cost_.Seconds(resident->pages()) / pages);
+    idle_[{resident->idle_worth->total(), resident->serial}] = resident;
     idle_pages_ += resident->pages();
   }
   pinned_lease_ -= resident->pinned_lease;
@@ -271,7 +382,7 @@ void Residency::File(Resident* resident) {
 
 // Those that are skipped are of the head of the queue, so the walk is short.
 Residency::Resident* Residency::Cheapest(ReclaimRank rank) const {
-  for (const auto& [since, resident] : idle_) {
+  for (const auto& [worth, resident] : idle_) {
     if (resident->first_waiter > rank) return resident;
   }
   return nullptr;

@@ -2,8 +2,10 @@
 // thread only; a LoadQueue does the reading.
 //
 //   DISK ──StartLoad──▶ LOADING ──(ARRIVING)──done──▶ RESIDENT ──reclaimed, forgotten──▶ DISK
-//                          └─nobody waits─▶ CANCELLING ──done──▶ DISK
+//                        │ └─nobody waits, begun─▶ CANCELLING ──done──▶ DISK
+//                        └───nobody waits, not begun──▶ DISK
 //
+// A load that no admitted sequence needs is staged: it is there for waiters, and yields to others.
 // A copy holds its pages until it answers, whatever happens to the adapter meanwhile. An arriving
 // adapter can be used by steps that wait for its layers, and no longer be cancelled. A resident
 // adapter without running sequences is idle and can be reclaimed, unless it is pinned. Nothing here
@@ -24,71 +26,61 @@
 #include "absl/container/node_hash_map.h"
 #include "engine/adapters/adapter_loader.h"
 #include "engine/adapters/adapter_version.h"
-#include "engine/adapters/residency_state.h"
+#include "engine/adapters/load_cost.h"
+#include "engine/adapters/resident.h"
 #include "engine/memory/page_pool.h"
 #include "engine/memory/prefix_cache.h"
+#include "engine/memory/reclaim_order.h"
 #include "engine/memory/reclaimer.h"
 #include "engine/model/runner.h"
 #include "engine/model/step_plan.h"
 
 namespace chorus::engine {
 
-// One tenant's adapter content. Two tenants with the same content have two residents, so that
-// neither can tell from timing what the other has.
-using AdapterKey = std::pair<std::string, AdapterDigest>;
-
 class Residency : public ReclaimSource {
  public:
-  static constexpr ReclaimRank kNobodyWaits = std::numeric_limits<ReclaimRank>::max();
+  using Resident = engine::Resident;
 
-  struct Resident {
-    AdapterRef adapter;
-    ResidencyState state = ResidencyState::kDisk;
-    PageLease lease;
-    int32_t slot = -1;                              // ARRIVING and RESIDENT only
-    std::shared_ptr<const LayerArrivals> arrivals;  // ARRIVING only
-    int32_t max_rank = 0;
-    int32_t running = 0;                      // sequences that hold it
-    int32_t waiting = 0;                      // sequences queued for it
-    ReclaimRank first_waiter = kNobodyWaits;  // at the head of the queue
-    bool pinned = false;
-    bool forgotten = false;   // its version was deleted: evict when the last user ends
-    bool unreadable = false;  // its last load failed: not loaded for a pin alone
-    uint64_t last_epoch = 0;
-    uint64_t serial = 0;
-    uint64_t ticket = 0;  // of the load under way
-    absl::Time load_begin;
-    // How Residency has filed it.
-    std::optional<uint64_t> idle_since;  // its key in the order of idle ones
-    int64_t pinned_lease = 0;            // its part of the pinned pages
-
-    int64_t pages() const { return adapter->layout().num_ids; }
-    bool used() const { return running > 0 || waiting > 0 || pinned; }
-    bool idle() const { return state == ResidencyState::kResident && running == 0 && !pinned; }
+  // What it works with; all outlive it.
+  struct Parts {
+    PagePool* pool;
+    LoadQueue* loads;
+    ReclaimOrder* order;
+    PrefixCache* prefixes;  // null: none hang under adapters
   };
-
-  // `pin_pages` bounds the pages of all pinned adapters together, `max_adapters` those that lie in
-  // the pool or are on their way.
-  Residency(PagePool* pool, LoadQueue* loads, const kernels::PoolView& view, int64_t pin_pages,
-            int64_t max_adapters = RunnerLimits::kNone)
-      : pool_(pool),
-        loads_(loads),
-        view_(view),
-        pin_pages_(pin_pages),
-        max_adapters_(max_adapters) {}
+  struct Limits {
+    int64_t pin_pages = 0;                                    // of all pinned adapters together
+    int64_t max_adapters = RunnerLimits::kNone;               // in the pool or on their way
+    int32_t max_loads = std::numeric_limits<int32_t>::max();  // under way
+    int64_t max_load_bytes = std::numeric_limits<int64_t>::max();  // of these; one may be larger
+    bool keep_idle = true;  // false: an adapter goes when nobody runs with it or waits for it
+  };
+  Residency(const Parts& parts, const kernels::PoolView& view, const Limits& limits);
   ~Residency() override;
 
   // A sequence queues for an adapter, and leaves the queue again.
   Resident* AddWaiter(const AdapterRef& adapter);
   void RemoveWaiter(Resident* resident);
   // A sequence runs with it (or has reserved it while it loads), and has ended.
-  void Hold(Resident* resident, uint64_t epoch);
-  void Unhold(Resident* resident, uint64_t epoch);
+  void Hold(Resident* resident);
+  void Unhold(Resident* resident);
 
   // Makes room for one adapter more, by evicting idle ones that nobody up to `rank` waits for.
   // False when all are in use.
   bool MakeRoom(ReclaimRank rank);
-  // REQUIRES: state DISK, `lease` has pages() ids, MakeRoom was true.
+  // Makes room for this one's load among those under way, by taking back staged ones further behind
+  // that have not begun. False when those that are left are too many or too large.
+  bool MakeLoadRoom(const Resident& resident, ReclaimRank rank);
+  // Takes back the staged load furthest behind `rank` that has not begun: its pages are free. False
+  // when there is none.
+  bool WithdrawStaged(ReclaimRank rank);
+  // Cancels the staged load furthest behind. False when there is none.
+  bool CancelStaged();
+  // Whether a load is being cancelled: its pages come back soon, unless the store hangs.
+  bool IsYielding() const;
+  // The load queue learns the ranks of those who wait.
+  void OrderLoads();
+  // REQUIRES: state DISK, `lease` has pages() ids, MakeRoom and MakeLoadRoom were true.
   void StartLoad(Resident* resident, PageLease lease, absl::Time now);
   void OnLoadArriving(const LoadArriving& arriving);
   // What a load's answer means: the adapter became resident, or its waiters must be told why not
@@ -120,44 +112,55 @@ class Residency : public ReclaimSource {
   int64_t num_pinned_pages() const { return pinned_lease_; }  // leased by pinned adapters
   uint64_t num_evictions() const { return num_evictions_; }
   std::vector<AdapterResidency> Snapshot() const;
+  // What has changed since the last call.
+  ResidencyChanges TakeChanges();
 
-  std::optional<double> CheapestWorth(uint64_t epoch, ReclaimRank rank) override;
-  void ReclaimCheapest(uint64_t epoch, ReclaimRank rank) override;
+  std::optional<double> CheapestWorth(ReclaimRank rank) const override;
+  void ReclaimCheapest(ReclaimRank rank) override;
   int64_t ReclaimablePages(ReclaimRank rank) const override;
 
   static AdapterKey KeyOf(const AdapterVersion& adapter) {
     return {adapter.tenant(), adapter.digest()};
   }
+  static PrefixOwner OwnerOf(const AdapterKey& key);
 
  private:
   Resident* FindOrAdd(const AdapterRef& adapter);
   std::vector<int32_t> CellsOf(const Resident& resident) const;
   void TakeSlot(Resident* resident);
   void GiveBack(Resident* resident);
+  int64_t BytesOf(const Resident& resident) const;
+  // False when the load has begun.
+  bool Withdraw(Resident* resident);
   void CancelLoad(Resident* resident);
+  void EndLoad(Resident* resident);
   // To be called when anything of a resident has changed: files it anew, and lets go what nobody
   // uses any more. False when it is gone.
   bool Settle(Resident* resident);
   void File(Resident* resident);
   Resident* Cheapest(ReclaimRank rank) const;
+  std::vector<Resident*> StagedBehind(ReclaimRank rank) const;
 
-  PagePool* const pool_;
-  LoadQueue* const loads_;
+  const Parts parts_;
   const kernels::PoolView view_;
-  const int64_t pin_pages_;
-  const int64_t max_adapters_;
+  const Limits limits_;
+  ReuseHistory history_;
+  LoadCost load_cost_;
   absl::node_hash_map<AdapterKey, Resident> residents_;
   absl::flat_hash_map<uint64_t, Resident*> by_ticket_;
-  std::map<std::pair<uint64_t, uint64_t>, Resident*> idle_;  // by last epoch and serial
+  std::map<std::pair<double, uint64_t>, Resident*> idle_;  // by worth and serial
   int64_t idle_pages_ = 0;
   std::map<uint64_t, Resident*> pinned_on_disk_;  // by serial; readable ones
-  std::vector<Resident*> ranked_;                 // those with a first waiter, ascending
+  std::vector<Resident*> changed_;
+  std::vector<AdapterKey> gone_;   // since the last TakeChanges
+  std::vector<Resident*> ranked_;  // those with a first waiter, ascending
   std::vector<int32_t> free_slots_;
   int32_t num_slots_ = 0;
   std::vector<SlotChange> slot_changes_;
   int64_t num_pages_ = 0;
   int64_t pinned_pages_ = 0;  // of the budget
   int64_t pinned_lease_ = 0;
+  int64_t loading_bytes_ = 0;
   uint64_t next_ticket_ = 1;
   uint64_t next_serial_ = 1;
   uint64_t num_evictions_ = 0;

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/adapters/adapter_spec.h"
 
@@ -11,6 +13,10 @@ namespace chorus::engine {
 
 // kArriving: all that is left of the load is copies to the device, which steps can wait for.
 enum class ResidencyState { kDisk, kLoading, kArriving, kResident, kCancelling };
+
+// One tenant's adapter content. Two tenants with the same content have two residents, so that
+// neither can tell from timing what the other has.
+using AdapterKey = std::pair<std::string, AdapterDigest>;
 
 struct AdapterResidency {
   std::string tenant;
@@ -23,6 +29,12 @@ struct AdapterResidency {
   int32_t running = 0;  // sequences that hold it, while it loads too
   int32_t waiting = 0;  // sequences queued for it
   bool pinned = false;
+};
+
+// What became of residents, in this order.
+struct ResidencyChanges {
+  std::vector<AdapterKey> gone;
+  std::vector<AdapterResidency> now;  // new ones, and those that changed
 };
 
 }  // namespace chorus::engine

@@ -218,6 +218,29 @@ std::vector<AdapterInfo> StoredCatalog::List(const std::string& tenant) const {
   return infos;
 }
 
+std::vector<AdapterInfo> StoredCatalog::ListAfter(const std::string& tenant,
+                                                  const std::string& after, int limit) const {
+  MutexLock lock(&mutex_);
+  std::vector<const Entry*> entries;
+  for (const std::string& owner : std::set<std::string>{tenant, std::string(kSharedTenant)}) {
+    const auto found = tenants_.find(owner);
+    if (found == tenants_.end()) continue;
+    const auto& names = found->second.names;
+    auto next = after.empty() ? names.begin() : names.upper_bound(after);
+    for (int i = 0; i < limit && next != names.end(); ++i, ++next) {
+      entries.push_back(&next->second);
+    }
+  }
+  std::ranges::stable_sort(
+      entries, {}, [](const Entry* entry) -> const std::string& { return entry->manifest.name; });
+  std::vector<AdapterInfo> infos;
+  for (const Entry* entry : entries) {
+    if (static_cast<int>(infos.size()) == limit) break;
+    infos.push_back(InfoOf(*entry));
+  }
+  return infos;
+}
+
 absl::StatusOr<AdapterInfo> StoredCatalog::Delete(const std::string& tenant,
                                                   const std::string& name,
                                                   std::optional<int64_t> if_version) {

@@ -71,6 +71,8 @@ class StoredCatalog : public Catalog {
   absl::StatusOr<AdapterInfo> Get(const std::string& tenant,
                                   const std::string& model) const override;
   std::vector<AdapterInfo> List(const std::string& tenant) const override;
+  std::vector<AdapterInfo> ListAfter(const std::string& tenant, const std::string& after,
+                                     int limit) const override;
   absl::StatusOr<std::unique_ptr<Upload>> BeginUpload(const UploadRequest& request) override;
   absl::StatusOr<AdapterInfo> Delete(const std::string& tenant, const std::string& name,
                                      std::optional<int64_t> if_version) override;

@@ -48,13 +48,13 @@ void PageLease::Release() {
   ids_.clear();
 }
 
-PagePool::PagePool(const kernels::PoolView& view)
+PagePool::PagePool(const kernels::PoolView& view, int64_t first, int64_t count)
     : view_(view),
-      num_pages_(view.num_ids),
+      num_pages_(count),
       counts_(static_cast<size_t>(view.num_ids), 0),
       cached_(static_cast<size_t>(view.num_ids), 0) {
   free_.reserve(static_cast<size_t>(num_pages_));
-  for (int64_t id = num_pages_; id-- > 0;) free_.push_back(static_cast<PageId>(id));
+  for (int64_t i = count; i-- > 0;) free_.push_back(static_cast<PageId>(first + i));
 }
 
 PagePool::~PagePool() { CHORUS_CHECK_EQ(num_free() + num_draining(), num_pages_); }
@@ -75,8 +75,7 @@ absl::StatusOr<PageLease> PagePool::Acquire(int64_t count) {
 PageLease PagePool::Share(PageId id) {
   int32_t& count = counts_[static_cast<size_t>(id)];
   CHORUS_CHECK_GT(count, 0);
-  if (count == 1 && cached_[static_cast<size_t>(id)]) --num_idle_;
-  ++count;
+  if (count++ == 1 && cached_[static_cast<size_t>(id)]) SetIdle(id, false);
   return PageLease(this, {id});
 }
 
@@ -84,7 +83,17 @@ void PagePool::SetCached(PageId id, bool cached) {
   uint8_t& flag = cached_[static_cast<size_t>(id)];
   CHORUS_CHECK_NE(flag != 0, cached);
   flag = cached ? 1 : 0;
-  if (counts_[static_cast<size_t>(id)] == 1) num_idle_ += cached ? 1 : -1;
+  if (counts_[static_cast<size_t>(id)] == 1) SetIdle(id, cached);
+}
+
+void PagePool::SetIdle(PageId id, bool idle) {
+  num_idle_ += idle ? 1 : -1;
+  if (observer_ == nullptr) return;
+  if (idle) {
+    observer_->OnIdle(id);
+  } else {
+    observer_->OnBusy(id);
+  }
 }
 
 void PagePool::Drop(PageId id) {
@@ -92,7 +101,7 @@ void PagePool::Drop(PageId id) {
   CHORUS_CHECK_GT(count, 0);
   --count;
   const bool cached = cached_[static_cast<size_t>(id)] != 0;
-  if (count == 1 && cached) ++num_idle_;
+  if (count == 1 && cached) SetIdle(id, true);
   if (count > 0) return;
   CHORUS_CHECK(!cached);
   if (current_epoch_ > ended_epoch_) {

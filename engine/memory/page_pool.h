@@ -22,6 +22,14 @@ using PageId = int32_t;
 
 class PagePool;
 
+// Hears when a cached page begins and ends to be idle.
+class IdleObserver {
+ public:
+  virtual ~IdleObserver() = default;
+  virtual void OnIdle(PageId id) = 0;
+  virtual void OnBusy(PageId id) = 0;
+};
+
 // Counted ids, in the order in which they were added. Move-only; gives its counts back.
 class PageLease {
  public:
@@ -56,12 +64,15 @@ class PagePool {
  public:
   // `view.base` may be null (tests without memory); otherwise debug builds fill freed pages with
   // NaN.
-  explicit PagePool(const kernels::PoolView& view);
+  explicit PagePool(const kernels::PoolView& view) : PagePool(view, 0, view.num_ids) {}
+  // Of ids `first` to first + count - 1 alone.
+  PagePool(const kernels::PoolView& view, int64_t first, int64_t count);
   // Every lease must be gone: a leak is a broken invariant.
   ~PagePool();
   PagePool(const PagePool&) = delete;
   PagePool& operator=(const PagePool&) = delete;
 
+  const kernels::PoolView& view() const { return view_; }
   int64_t num_pages() const { return num_pages_; }
   int64_t num_free() const { return static_cast<int64_t>(free_.size()); }
   int64_t num_draining() const { return static_cast<int64_t>(draining_.size()); }
@@ -76,6 +87,9 @@ class PagePool {
 
   // The prefix cache marks the ids it holds; an id with that count alone is idle.
   void SetCached(PageId id, bool cached);
+  bool idle(PageId id) const { return cached_[static_cast<size_t>(id)] != 0 && count(id) == 1; }
+  // At most one; null: nobody any more.
+  void Observe(IdleObserver* observer) { observer_ = observer; }
 
   // Ids released from now on may still be read by step `epoch`.
   void BeginStep(uint64_t epoch) { current_epoch_ = epoch; }
@@ -91,6 +105,7 @@ class PagePool {
 
   void Drop(PageId id);
   void Free(PageId id);
+  void SetIdle(PageId id, bool idle);
 
   const kernels::PoolView view_;
   const int64_t num_pages_;
@@ -98,6 +113,7 @@ class PagePool {
   std::vector<int32_t> counts_;
   std::vector<uint8_t> cached_;
   int64_t num_idle_ = 0;
+  IdleObserver* observer_ = nullptr;
   std::deque<Draining> draining_;  // ascending epochs
   uint64_t current_epoch_ = 0;
   uint64_t ended_epoch_ = 0;

@@ -10,14 +10,14 @@ int64_t Reclaimer::Available(ReclaimRank rank) const {
   return pages;
 }
 
-bool Reclaimer::MakeFree(int64_t pages, uint64_t epoch, ReclaimRank rank) {
+bool Reclaimer::MakeFree(int64_t pages, ReclaimRank rank) {
   if (pool_->num_free() >= pages) return true;
   if (Available(rank) < pages) return false;
   while (pool_->num_free() < pages) {
     ReclaimSource* cheapest = nullptr;
     double least = 0.0;
     for (ReclaimSource* source : sources_) {
-      const std::optional<double> worth = source->CheapestWorth(epoch, rank);
+      const std::optional<double> worth = source->CheapestWorth(rank);
       if (worth.has_value() && (cheapest == nullptr || *worth < least)) {
         cheapest = source;
         least = *worth;
@@ -25,7 +25,7 @@ bool Reclaimer::MakeFree(int64_t pages, uint64_t epoch, ReclaimRank rank) {
     }
     // Pages may drain for a step that still runs: they come back, but not yet.
     if (cheapest == nullptr) return false;
-    cheapest->ReclaimCheapest(epoch, rank);
+    cheapest->ReclaimCheapest(rank);
   }
   return true;
 }

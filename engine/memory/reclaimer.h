@@ -2,9 +2,7 @@
 // (the prefix cache, the adapters' residency) register as sources and name their cheapest piece;
 // the reclaimer gives up the cheapest of all, piece by piece. Engine thread only.
 //
-// A piece's worth is  chance of reuse × cost to bring back ÷ pages.  The chance is taken as 1 / age
-// (steps since its last use), the cost in token-steps of work: a page of prefix costs its tokens,
-// an adapter its bytes at the price of AdapterCost().
+// What a piece is worth is said by ReclaimOrder, for all sources in the same measure.
 #ifndef CHORUS_ENGINE_MEMORY_RECLAIMER_H_
 #define CHORUS_ENGINE_MEMORY_RECLAIMER_H_
 
@@ -25,9 +23,9 @@ class ReclaimSource {
  public:
   virtual ~ReclaimSource() = default;
   // Worth of the cheapest piece that `rank` may take, or nullopt.
-  virtual std::optional<double> CheapestWorth(uint64_t epoch, ReclaimRank rank) = 0;
+  virtual std::optional<double> CheapestWorth(ReclaimRank rank) const = 0;
   // Gives that piece up; its pages drain into the pool.
-  virtual void ReclaimCheapest(uint64_t epoch, ReclaimRank rank) = 0;
+  virtual void ReclaimCheapest(ReclaimRank rank) = 0;
   // Pages that could come back if everything `rank` may take were taken.
   virtual int64_t ReclaimablePages(ReclaimRank rank) const = 0;
 };
@@ -43,17 +41,12 @@ class Reclaimer {
   int64_t Available(ReclaimRank rank) const;
   // Makes `pages` free, giving up no more than needed. False, with nothing given up, when even
   // everything would not do.
-  bool MakeFree(int64_t pages, uint64_t epoch, ReclaimRank rank);
+  bool MakeFree(int64_t pages, ReclaimRank rank);
 
  private:
   PagePool* const pool_;
   std::vector<ReclaimSource*> sources_;
 };
-
-// Worth of one page that costs `cost` to bring back and was last used at `last_epoch`.
-inline double PageWorth(double cost, uint64_t last_epoch, uint64_t epoch) {
-  return cost / static_cast<double>(epoch - last_epoch + 1);
-}
 
 }  // namespace chorus::engine
 

@@ -31,10 +31,13 @@ void Scheduler::Admit(absl::Time now) {
     }
     window.push_back(sequence);
   }
+  residency_.OrderLoads();
   std::vector<Sequence*> blocked;
+  size_t first_without_pages = window.size();
   for (size_t rank = 0; rank < window.size(); ++rank) {
     const Verdict verdict = TryAdmit(window[rank], static_cast<ReclaimRank>(rank), now);
-    if (verdict == Verdict::kBlocked) {
+    if (verdict == Verdict::kNoPages) first_without_pages = std::min(first_without_pages, rank);
+    if (verdict == Verdict::kBlocked || verdict == Verdict::kNoPages) {
       blocked.push_back(window[rank]);
       if (window[rank]->overtaken >= options_.max_overtakes) break;
     } else if (verdict == Verdict::kAdmitted) {
@@ -45,7 +48,8 @@ void Scheduler::Admit(absl::Time now) {
       if (exhausted) break;
     }
   }
-  if (blocked.empty()) StageLoads(now);
+  window.resize(first_without_pages);  // nobody behind gets pages that are short
+  StageLoads(window, now);
 }
 
 Scheduler::Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now) {
@@ -53,7 +57,6 @@ Scheduler::Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, abs
   int64_t adapter_pages = 0;
   if (resident != nullptr && resident->state != ResidencyState::kResident) {
     if (resident->state != ResidencyState::kDisk) return Verdict::kParked;
-    if (residency_.num_loading() >= options_.max_loads) return Verdict::kParked;
     adapter_pages = resident->pages();
   }
   if (!WithinStepLimits(*sequence)) return Verdict::kBlocked;
@@ -64,17 +67,18 @@ Scheduler::Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, abs
       options_.admission == AdmissionMode::kConservative || sequence->preemptions >= 2;
   // Alone, a request fits: Validate saw to that.
   if (conservative && !active_.empty() && !FitsPeak(sequence, adapter_pages)) {
-    return Verdict::kBlocked;
+    return Verdict::kNoPages;
   }
 
-  int64_t wanted = PagesWanted(*sequence, cached) + adapter_pages;
+  int64_t wanted = PagesWanted(*sequence, cached);
   if (!active_.empty()) wanted += watermark_pages_;
   if (sequence->preemptions > 0) wanted += static_cast<int64_t>(active_.size());
-  int64_t available = reclaimer_.Available(rank);
-  available -= prefixes_.IdlePages(MatchableKeys(*sequence).first(static_cast<size_t>(cached)));
-  if (available < wanted) return Verdict::kBlocked;
+  // What it matches cannot be taken back for it.
+  wanted += prefixes_.IdlePages(MatchableKeys(*sequence).first(static_cast<size_t>(cached)));
+  if (!pages_.Has(wanted, adapter_pages, rank)) return Verdict::kNoPages;
+  if (adapter_pages > 0 && !residency_.MakeLoadRoom(*resident, rank)) return Verdict::kParked;
   return Reserve(sequence, cached, adapter_pages, rank, now) ? Verdict::kAdmitted
-                                                             : Verdict::kBlocked;
+                                                             : Verdict::kNoPages;
 }
 
 bool Scheduler::WithinStepLimits(const Sequence& sequence) const {
@@ -121,7 +125,7 @@ bool Scheduler::FitsPeak(const Sequence* entering, int64_t adapter_pages) const 
       adapters += entering->resident->pages();
     }
   }
-  return PeakPages(items) + adapters <= pool_.num_pages();
+  return pages_.Holds(PeakPages(items), adapters);
 }
 
 // The uncached tokens and a page for each choice that forks. Optimists also take room to grow, but
@@ -138,16 +142,15 @@ bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_page
                         absl::Time now) {
   Residency::Resident* resident = sequence->resident;
   // What it will use is held before anything is given up for it.
-  PageLease pages =
-      prefixes_.Match(MatchableKeys(*sequence).first(static_cast<size_t>(cached)), epoch_);
-  if (resident != nullptr) residency_.Hold(resident, epoch_);
+  PageLease pages = prefixes_.Match(MatchableKeys(*sequence).first(static_cast<size_t>(cached)));
+  if (resident != nullptr) residency_.Hold(resident);
   const int64_t wanted = PagesWanted(*sequence, cached);
   if ((adapter_pages > 0 && !residency_.MakeRoom(rank)) ||
-      !reclaimer_.MakeFree(wanted + adapter_pages, epoch_, rank)) {
-    if (resident != nullptr) residency_.Unhold(resident, epoch_);
+      !pages_.MakeFree(wanted, adapter_pages, rank)) {
+    if (resident != nullptr) residency_.Unhold(resident);
     return false;
   }
-  PageLease fresh = *pool_.Acquire(wanted);
+  PageLease fresh = *pages_.kv().Acquire(wanted);
   sequence->spare = fresh.TakeFrom(PagesFor(sequence->num_tokens()) - cached);
   pages.Append(std::move(fresh));
   sequence->pages = std::move(pages);
@@ -161,7 +164,8 @@ bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_page
   }
   sequence->computed = (cached + restored) * kernels::kPageTokens;
   waiting_.Remove(sequence);
-  if (adapter_pages > 0) residency_.StartLoad(resident, *pool_.Acquire(adapter_pages), now);
+  if (adapter_pages > 0)
+    residency_.StartLoad(resident, *pages_.adapters().Acquire(adapter_pages), now);
   const bool ready = resident == nullptr || resident->state == ResidencyState::kResident;
   sequence->state = ready ? Sequence::State::kRunning : Sequence::State::kLoading;
   if (resident != nullptr) residency_.RemoveWaiter(resident);
@@ -187,28 +191,36 @@ bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_page
   return true;
 }
 
-// Loads begin when a request arrives, in the queue's order, with pages that nobody ahead wants.
-void Scheduler::StageLoads(absl::Time now) {
+// Loads begin when a request arrives, in the queue's order, with pages that nobody ahead wants and
+// that nobody who runs was promised: a conservative server promises what everybody needs to his
+// end; an optimistic one the watermark, and a page to each choice that runs. What runs short
+// nevertheless takes the pages of staged loads before anybody is preempted (ReserveDecode).
+void Scheduler::StageLoads(std::span<Sequence* const> window, absl::Time now) {
+  int64_t growth = 0;
+  for (const Sequence* sequence : active_) growth += sequence->num_choices();
+  const int64_t promised = pages_.divided() ? 0 : std::max(watermark_pages_, growth);
+  // False when those behind must wait too: loads follow the queue.
   const auto try_load = [&](Residency::Resident* resident, ReclaimRank rank) {
-    if (resident->state != ResidencyState::kDisk) return;
+    if (resident->state != ResidencyState::kDisk) return true;
     const int64_t pages = resident->pages();
-    if (reclaimer_.Available(rank) < pages + watermark_pages_) return;
+    if (!pages_.Has(promised, pages, rank)) return true;
     if (options_.admission == AdmissionMode::kConservative && !resident->pinned &&
         !FitsPeak(nullptr, pages)) {
-      return;
+      return true;
     }
-    if (!residency_.MakeRoom(rank) || !reclaimer_.MakeFree(pages, epoch_, rank)) return;
-    residency_.StartLoad(resident, *pool_.Acquire(pages), now);
+    if (!residency_.MakeLoadRoom(*resident, rank)) return false;
+    if (!residency_.MakeRoom(rank) || !pages_.MakeFree(0, pages, rank)) return true;
+    residency_.StartLoad(resident, *pages_.adapters().Acquire(pages), now);
+    return true;
   };
   for (Residency::Resident* resident : residency_.PinnedOnDisk()) {
-    if (residency_.num_loading() >= options_.max_loads) return;
-    try_load(resident, 0);
+    if (!try_load(resident, 0)) return;
   }
-  ReclaimRank rank = 0;
-  for (Sequence* sequence : waiting_) {
-    if (rank == kAdmissionWindow || residency_.num_loading() >= options_.max_loads) return;
-    if (sequence->resident != nullptr) try_load(sequence->resident, rank);
-    ++rank;
+  if (!options_.prefetch_adapters) return;
+  for (size_t rank = 0; rank < window.size(); ++rank) {
+    const Sequence& sequence = *window[rank];
+    if (sequence.state != Sequence::State::kWaiting || sequence.resident == nullptr) continue;
+    if (!try_load(sequence.resident, static_cast<ReclaimRank>(rank))) return;
   }
 }
 

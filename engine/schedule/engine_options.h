@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/memory/reclaim_order.h"
+
 namespace chorus::engine {
 
 enum class AdmissionMode {
@@ -25,11 +27,19 @@ struct EngineOptions {
   double admission_watermark = 0.02;  // share of the pool kept free for growth (optimistic)
   double pin_budget = 0.25;           // largest share of the pool that pinned adapters may take
   bool prefix_cache = true;
-  int32_t max_loads = 4;  // adapter loads at once
-  int32_t loader_threads = 1;
+  int32_t max_loads = 4;                      // adapter loads under way, those not begun too
+  int64_t max_load_bytes = int64_t{1} << 30;  // of these; a single load may be larger
+  int32_t loader_threads = 2;
   // Tokens that may wait for a reader, for each choice: seconds of the fastest model, so that only
   // a client that does not read is behind, and not one whose machine, or ours, is busy.
   size_t stream_capacity = 4096;
+
+  // To compare with servers that do without: not for service.
+  ReclaimPolicy reclaim_policy = ReclaimPolicy::kCost;  // what is given up first
+  bool cache_idle_adapters = true;  // false: an adapter goes when nobody runs with or waits for it
+  bool prefetch_adapters = true;    // false: a load begins when its request is admitted
+  // Of the pool's pages, set apart for adapters; KV has the rest. 0: both share all pages.
+  double adapter_pool_share = 0.0;
 };
 
 }  // namespace chorus::engine

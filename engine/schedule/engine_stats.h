@@ -1,4 +1,5 @@
-// EngineStats: what operators see of the engine, as one consistent snapshot a step.
+// EngineStats: what operators see of the engine, as one consistent snapshot a step but for the
+// adapters.
 #ifndef CHORUS_ENGINE_SCHEDULE_ENGINE_STATS_H_
 #define CHORUS_ENGINE_SCHEDULE_ENGINE_STATS_H_
 
@@ -39,11 +40,12 @@ struct EngineStats {
   uint64_t pages_saved = 0;     // to the host
   uint64_t pages_restored = 0;  // from there
   uint64_t slow_readers = 0;
-  double step_seconds = 0.0;               // inside the runner
-  double adapter_load_seconds = 0.0;       // from lease to resident
-  std::vector<AdapterResidency> adapters;  // resident, loading, or waited for
-  bool failed = false;                     // the device is lost: not ready, restart
-  std::string failure;                     // what it said
+  double step_seconds = 0.0;          // inside the runner
+  double adapter_load_seconds = 0.0;  // from lease to resident
+  // Resident, loading or waited for; filled in by who wants them (Engine::adapters).
+  std::vector<AdapterResidency> adapters;
+  bool failed = false;  // the device is lost: not ready, restart
+  std::string failure;  // what it said
 };
 
 }  // namespace chorus::engine

@@ -8,25 +8,38 @@
 #include "kernels/status_macros.h"
 
 namespace chorus::engine {
+namespace {
+
+// How long a sequence sits out for the pages of a staged load that is being cancelled, rather than
+// somebody being preempted.
+constexpr absl::Duration kStagedPatience = absl::Milliseconds(20);
+
+}  // namespace
+
 Scheduler::Scheduler(const EngineOptions& options, const ModelLimits& model,
                      const kernels::PoolView& pool_view, LoadQueue* loads, StreamBell* bell)
     : options_(options),
       model_(model),
       bell_(bell),
       num_layers_(pool_view.num_slabs),
-      pool_(pool_view),
-      prefixes_(&pool_),
+      pages_(pool_view, options.adapter_pool_share),
+      order_(options.reclaim_policy),
+      prefixes_(&pages_.kv(), &order_),
       host_tier_(options.prefix_cache ? model.runner.host_pages : 0, model.runner.host_page_time,
                  &prefixes_),
-      residency_(&pool_, loads, pool_view,
-                 static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids)),
-                 model.runner.max_adapters),
-      reclaimer_(&pool_),
+      residency_(
+          {.pool = &pages_.adapters(), .loads = loads, .order = &order_, .prefixes = &prefixes_},
+          pool_view,
+          {.pin_pages =
+               static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids)),
+           .max_adapters = model.runner.max_adapters,
+           .max_loads = options.max_loads,
+           .max_load_bytes = options.max_load_bytes,
+           .keep_idle = options.cache_idle_adapters}),
       pin_pages_(static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids))),
       watermark_pages_(static_cast<int64_t>(options.admission_watermark *
                                             static_cast<double>(pool_view.num_ids))) {
-  reclaimer_.Register(&prefixes_);
-  reclaimer_.Register(&residency_);
+  pages_.Register(&prefixes_, &residency_);
   counters_.pages_total = pool_view.num_ids;
 }
 
@@ -88,18 +101,18 @@ absl::Status Scheduler::Pin(const AdapterRef& adapter, bool pinned) {
 }
 
 void Scheduler::Forget(const AdapterKey& key) {
-  prefixes_.Forget(OwnerOf(key));
-  host_tier_.Forget(OwnerOf(key));
+  prefixes_.Forget(Residency::OwnerOf(key));
+  host_tier_.Forget(Residency::OwnerOf(key));
   residency_.Forget(key);
 }
 
 std::optional<StepPlan> Scheduler::PlanStep(absl::Time now) {
   ExpireDeadlines(now);
-  ReserveDecode();
+  ReserveDecode(now);
   Admit(now);
   planned_ = ChooseRows(now);
   if (planned_.empty()) return std::nullopt;
-  pool_.BeginStep(++epoch_);
+  pages_.BeginStep(++epoch_);
   StepPlan plan;
   plan.epoch = epoch_;
   plan.slot_changes = residency_.TakeSlotChanges();
@@ -120,7 +133,7 @@ void Scheduler::AddArrivals(StepPlan* plan) const {
 }
 
 void Scheduler::CommitStep(const StepResult& result, absl::Duration step_time) {
-  pool_.EndStep(epoch_);
+  pages_.EndStep(epoch_);
   ++counters_.steps;
   NoteStepTime(step_time);
   host_tier_.NoteStep(step_time, row_time_);
@@ -136,10 +149,11 @@ void Scheduler::NoteStepTime(absl::Duration step_time) {
   if (rows < options_.max_prefill_chunk / 2) return;
   const absl::Duration row_time = step_time / rows;
   row_time_ = row_time_ == absl::ZeroDuration() ? row_time : (row_time_ * 7 + row_time) / 8;
+  prefixes_.SetPageSeconds(absl::ToDoubleSeconds(row_time_) * kernels::kPageTokens);
 }
 
 void Scheduler::FailAll(const absl::Status& status) {
-  pool_.EndStep(epoch_);
+  pages_.EndStep(epoch_);
   planned_.clear();
   while (!requests_.empty()) {
     Finish(requests_.begin()->second->sequences.front().get(), FinishReason::kError, -1, status);
@@ -158,10 +172,10 @@ void Scheduler::FillStats(EngineStats* stats) const {
     ++(request->admitted ? stats->requests_running : stats->requests_waiting);
   }
   stats->sequences_running = static_cast<int64_t>(active_.size());
-  stats->pages_free = pool_.num_free();
-  stats->pages_draining = pool_.num_draining();
+  stats->pages_free = pages_.num_free();
+  stats->pages_draining = pages_.num_draining();
   stats->pages_adapters = residency_.num_pages();
-  stats->pages_prefixes = pool_.num_idle();
+  stats->pages_prefixes = pages_.kv().num_idle();
   stats->pages_sequences = stats->pages_total - stats->pages_free - stats->pages_draining -
                            stats->pages_adapters - stats->pages_prefixes;
   stats->adapter_evictions = residency_.num_evictions();
@@ -180,16 +194,28 @@ void Scheduler::ExpireDeadlines(absl::Time now) {
   for (const std::string& id : late) Cancel(id, -1, FinishReason::kDeadline);
 }
 
-void Scheduler::ReserveDecode() {
+void Scheduler::ReserveDecode(absl::Time now) {
   const std::vector<Sequence*> oldest_first = active_;
   for (Sequence* sequence : oldest_first) {
     // It may have been preempted for an older one a moment ago.
     while (sequence->state == Sequence::State::kRunning && !GrowByPage(sequence)) {
+      // What is loaded for waiters yields to whoever runs.
+      if (residency_.WithdrawStaged(kAnyone)) continue;
+      if (AwaitStaged(now)) break;
       Sequence* victim = YoungestButOldest();
       if (victim == nullptr) break;  // the oldest waits for pages that drain or are being written
       Preempt(victim);
     }
   }
+}
+
+// Whether the pages of a staged load will come back in a moment: it was cancelled, which it notices
+// between two layers. From a store that hangs they do not, and then nobody waits for them.
+bool Scheduler::AwaitStaged(absl::Time now) {
+  if ((now >= staged_patience_ || !residency_.IsYielding()) && residency_.CancelStaged()) {
+    staged_patience_ = now + kStagedPatience;
+  }
+  return now < staged_patience_ && residency_.IsYielding();
 }
 
 // Makes sure that the next token has a page.
@@ -199,8 +225,8 @@ bool Scheduler::GrowByPage(Sequence* sequence) {
     sequence->pages.Append(sequence->spare.TakeFrom(sequence->spare.size() - 1));
     return true;
   }
-  if (!reclaimer_.MakeFree(1, epoch_, kAnyone)) return false;
-  sequence->pages.Append(*pool_.Acquire(1));
+  if (!pages_.MakeFree(1, 0, kAnyone)) return false;
+  sequence->pages.Append(*pages_.kv().Acquire(1));
   return true;
 }
 
@@ -294,7 +320,7 @@ void Scheduler::Publish(Sequence* sequence) {
   }
   if (sequence->resident == nullptr || !sequence->resident->forgotten) {
     prefixes_.Publish(std::span(sequence->keys).first(static_cast<size_t>(full)),
-                      sequence->published, request.owner, &sequence->pages, epoch_);
+                      sequence->published, request.owner, &sequence->pages);
   }
   sequence->published = full;
 }
@@ -315,15 +341,15 @@ Sequence* Scheduler::Fork(Sequence* parent, int32_t choice) {
   PageLease fresh = parent->spare.TakeFrom(parent->spare.size() - 1);
   --parent->unforked;
   const int64_t full = parent->computed / kernels::kPageTokens;
-  for (int64_t i = 0; i < full; ++i) child->pages.Append(pool_.Share(parent->pages[i]));
+  for (int64_t i = 0; i < full; ++i) child->pages.Append(pages_.kv().Share(parent->pages[i]));
   if (parent->computed % kernels::kPageTokens != 0) {
     child->copy = kernels::PageCopy{parent->pages[full], fresh[0]};
-    child->copy_source = pool_.Share(parent->pages[full]);
+    child->copy_source = pages_.kv().Share(parent->pages[full]);
     child->pages.Append(std::move(fresh));
   } else {
     child->spare = std::move(fresh);
   }
-  if (child->resident != nullptr) residency_.Hold(child->resident, epoch_);
+  if (child->resident != nullptr) residency_.Hold(child->resident);
   Sequence* result = child.get();
   active_.insert(
       std::upper_bound(active_.begin(), active_.end(), result,
@@ -405,7 +431,7 @@ void Scheduler::LeavePool(Sequence* sequence, bool preempted) {
   host_tier_.Release(std::exchange(sequence->restores, {}), /*restored=*/false);
   host_tier_.Left(std::span(sequence->keys).first(static_cast<size_t>(sequence->published)),
                   preempted);
-  if (sequence->resident != nullptr) residency_.Unhold(sequence->resident, epoch_);
+  if (sequence->resident != nullptr) residency_.Unhold(sequence->resident);
 }
 
 void Scheduler::Push(Request* request, StreamEvent event) {

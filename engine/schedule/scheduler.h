@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,9 +23,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "engine/adapters/residency.h"
-#include "engine/memory/page_pool.h"
+#include "engine/memory/page_supply.h"
 #include "engine/memory/prefix_cache.h"
-#include "engine/memory/reclaimer.h"
+#include "engine/memory/reclaim_order.h"
 #include "engine/model/runner.h"
 #include "engine/model/step_plan.h"
 #include "engine/schedule/batch_builder.h"
@@ -87,15 +88,15 @@ class Scheduler {
   absl::Time next_deadline() const;
   void FillStats(EngineStats* stats) const;
   std::vector<AdapterResidency> AdapterSnapshot() const { return residency_.Snapshot(); }
+  ResidencyChanges TakeResidencyChanges() { return residency_.TakeChanges(); }
   // Durations of the loads that ended since the last call.
   std::vector<double> TakeLoadSeconds() { return std::exchange(load_seconds_, {}); }
 
  private:
-  enum class Verdict { kAdmitted, kParked, kBlocked };
+  enum class Verdict { kAdmitted, kParked, kBlocked, kNoPages };
 
   // submission.cc
   absl::Status CheckSampling(const GenerateRequest& request) const;
-  static PrefixOwner OwnerOf(const AdapterKey& key);
 
   // admission.cc
   void Admit(absl::Time now);
@@ -106,11 +107,12 @@ class Scheduler {
   int64_t PagesWanted(const Sequence& sequence, int64_t cached) const;
   bool Reserve(Sequence* sequence, int64_t cached, int64_t adapter_pages, ReclaimRank rank,
                absl::Time now);
-  void StageLoads(absl::Time now);
+  void StageLoads(std::span<Sequence* const> window, absl::Time now);
 
   // scheduler.cc
   void ExpireDeadlines(absl::Time now);
-  void ReserveDecode();
+  void ReserveDecode(absl::Time now);
+  bool AwaitStaged(absl::Time now);
   bool GrowByPage(Sequence* sequence);
   void Preempt(Sequence* sequence);
   Sequence* YoungestButOldest();
@@ -130,11 +132,11 @@ class Scheduler {
   const ModelLimits model_;
   StreamBell* const bell_;
   const int32_t num_layers_;
-  PagePool pool_;
+  PageSupply pages_;
+  ReclaimOrder order_;
   PrefixCache prefixes_;
   HostTier host_tier_;
   Residency residency_;
-  Reclaimer reclaimer_;
   absl::flat_hash_map<std::string, std::unique_ptr<Request>> requests_;
   WaitingQueue waiting_;
   std::vector<Sequence*> active_;                        // LOADING or RUNNING, oldest first
@@ -143,6 +145,7 @@ class Scheduler {
   std::vector<std::string> slow_;                        // requests whose stream was full in it
   std::function<void(const std::string&)> on_ended_ = [](const std::string&) {};
   std::vector<double> load_seconds_;
+  absl::Time staged_patience_ = absl::InfinitePast();  // how long staged loads may take to yield
   int64_t pin_pages_ = 0;
   int64_t watermark_pages_ = 0;
   absl::Duration row_time_;  // of a prompt's row, as the last steps took; zero: not known

@@ -1,8 +1,5 @@
 // What may be submitted: Scheduler::Validate and what it asks; the request made of it. Any thread.
-#include <openssl/sha.h>
-
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,16 +8,6 @@
 #include "kernels/status_macros.h"
 
 namespace chorus::engine {
-
-PrefixOwner Scheduler::OwnerOf(const AdapterKey& key) {
-  std::string text = key.first;
-  text.append(reinterpret_cast<const char*>(key.second.bytes.data()), key.second.bytes.size());
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash);
-  PrefixOwner owner;
-  std::memcpy(&owner, hash, sizeof(owner));
-  return owner | 1;  // never the base's 0
-}
 
 absl::Status Scheduler::Validate(const GenerateRequest& request) const {
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
@@ -59,7 +46,7 @@ absl::Status Scheduler::Validate(const GenerateRequest& request) const {
   int64_t pages = options_.admission == AdmissionMode::kConservative
                       ? peak * request.num_choices
                       : std::max(peak, PagesFor(prompt) + request.num_choices);
-  if (request.adapter != nullptr) pages += request.adapter->layout().num_ids;
+  const int64_t adapter = request.adapter == nullptr ? 0 : request.adapter->layout().num_ids;
   if (peak > model_.runner.max_step_pages) {
     return MakeRefusal(absl::StatusCode::kResourceExhausted,
                        {Reason::kPoolTooSmall, "request",
@@ -67,12 +54,12 @@ absl::Status Scheduler::Validate(const GenerateRequest& request) const {
                                      " pages of one choice, which a step can read"),
                         absl::StrCat(peak)});
   }
-  if (pages > pool_.num_pages() - pin_pages_) {
+  if (!pages_.Holds(pages, adapter + pin_pages_)) {
     return MakeRefusal(absl::StatusCode::kResourceExhausted,
                        {Reason::kPoolTooSmall, "request",
-                        absl::StrCat("at most ", pool_.num_pages() - pin_pages_,
+                        absl::StrCat("at most ", pages_.num_pages() - pin_pages_,
                                      " pages, which the pool has beside its pin budget"),
-                        absl::StrCat(pages)});
+                        absl::StrCat(pages + adapter)});
   }
   return absl::OkStatus();
 }
@@ -132,7 +119,7 @@ std::unique_ptr<Request> Scheduler::MakeRequest(GenerateRequest spec) const {
   if (spec.adapter != nullptr) {
     const auto& bytes = spec.adapter->digest().bytes;
     digest = {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-    request->owner = OwnerOf(Residency::KeyOf(*spec.adapter));
+    request->owner = Residency::OwnerOf(Residency::KeyOf(*spec.adapter));
   }
   request->root = RootKey(spec.tenant, spec.cache_salt, model_.base_digest, digest);
   if (options_.prefix_cache) request->prompt_keys = PageKeys(request->root, spec.prompt);

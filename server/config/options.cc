@@ -168,6 +168,10 @@ void AddQueues(Table* table) {
   table->push_back(IntOption(
       {"loader_threads", group, "N", "Threads that load adapters."},
       [](auto& c) -> auto& { return c.engine.loader_threads; }, 1, 64));
+  table->push_back(BytesOption(
+      {"max_load_bytes", group, "SIZE",
+       "Adapters loaded at one time, together; a single one may be larger."},
+      [](auto& c) -> auto& { return c.engine.max_load_bytes; }, kKiB, 16 * kTiB));
 }
 
 void AddServing(Table* table) {
@@ -187,6 +191,26 @@ void AddServing(Table* table) {
       [](auto& c) -> auto& { return c.drain_timeout_ms; }, 0, 86'400'000));
 }
 
+void AddExperiments(Table* table) {
+  const std::string group = "Experiments";
+  table->push_back(ChoiceOption(
+      {"experiment_reclaim_policy", group, "POLICY",
+       "What is given up first when memory runs short. cost: what saves least time for its pages; "
+       "lru: what was used longest ago."},
+      [](auto& c) -> auto& { return c.engine.reclaim_policy; }, {"cost", "lru"}));
+  table->push_back(SwitchOption(
+      {"experiment_idle_adapters", group, "", "Keep adapters that nobody runs with or waits for."},
+      [](auto& c) -> auto& { return c.engine.cache_idle_adapters; }));
+  table->push_back(SwitchOption(
+      {"experiment_prefetch", group, "", "Load an adapter when a request for it arrives."},
+      [](auto& c) -> auto& { return c.engine.prefetch_adapters; }));
+  table->push_back(ShareOption(
+      {"experiment_adapter_pool_share", group, "SHARE",
+       "Share of the pool for adapters alone, the rest for KV alone; 0: one pool. At least "
+       "--pin-budget."},
+      [](auto& c) -> auto& { return c.engine.adapter_pool_share; }));
+}
+
 Table MakeTable() {
   Table table;
   AddModel(&table);
@@ -196,6 +220,7 @@ Table MakeTable() {
   AddAdmission(&table);
   AddQueues(&table);
   AddServing(&table);
+  AddExperiments(&table);
   return table;
 }
 

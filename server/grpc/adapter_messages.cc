@@ -19,16 +19,18 @@ v1::Adapter::State StateOf(engine::AdapterState state) {
   return v1::Adapter::STATE_UNSPECIFIED;
 }
 
-v1::Adapter::Residency ResidencyOf(const engine::AdapterInfo& info,
-                                   const std::vector<engine::AdapterResidency>& residency) {
-  for (const engine::AdapterResidency& one : residency) {
-    if (one.digest != info.digest || one.tenant != info.tenant) continue;
-    if (one.state == ResidencyState::kResident) return v1::Adapter::RESIDENT;
-    if (one.state == ResidencyState::kLoading || one.state == ResidencyState::kArriving) {
+v1::Adapter::Residency ResidencyOf(ResidencyState state) {
+  switch (state) {
+    case ResidencyState::kResident:
+      return v1::Adapter::RESIDENT;
+    case ResidencyState::kLoading:
+    case ResidencyState::kArriving:
       return v1::Adapter::LOADING;
-    }
+    case ResidencyState::kDisk:
+    case ResidencyState::kCancelling:
+      return v1::Adapter::DISK;
   }
-  return v1::Adapter::DISK;
+  return v1::Adapter::RESIDENCY_UNSPECIFIED;
 }
 
 v1::AdapterEvent::Kind KindOf(engine::CatalogEvent::Kind kind) {
@@ -49,8 +51,7 @@ v1::AdapterEvent::Kind KindOf(engine::CatalogEvent::Kind kind) {
 
 }  // namespace
 
-v1::Adapter ToProto(const engine::AdapterInfo& info,
-                    const std::vector<engine::AdapterResidency>& residency) {
+v1::Adapter ToProto(const engine::AdapterInfo& info, ResidencyState residency) {
   v1::Adapter adapter;
   adapter.set_name(info.name);
   adapter.set_version(info.version);
@@ -68,12 +69,11 @@ v1::Adapter ToProto(const engine::AdapterInfo& info,
   adapter.mutable_created()->set_seconds(nanos / 1'000'000'000);
   adapter.mutable_created()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
   adapter.set_pinned(info.pinned);
-  adapter.set_residency(ResidencyOf(info, residency));
+  adapter.set_residency(ResidencyOf(residency));
   return adapter;
 }
 
-v1::AdapterEvent ToProto(const engine::CatalogEvent& event,
-                         const std::vector<engine::AdapterResidency>& residency) {
+v1::AdapterEvent ToProto(const engine::CatalogEvent& event, ResidencyState residency) {
   v1::AdapterEvent message;
   message.set_revision(event.revision);
   message.set_kind(KindOf(event.kind));

@@ -1,7 +1,5 @@
 #include "server/grpc/adapters_service.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "kernels/status_macros.h"
 #include "server/grpc/adapter_messages.h"
@@ -25,16 +23,15 @@ absl::StatusOr<v1::ListAdaptersResponse> ListPage(const Front& front,
   const int32_t page = request.page_size() == 0 ? kDefaultPage : request.page_size();
   v1::ListAdaptersResponse response;
   response.set_revision(front.catalog->revision());  // before the list: a watcher misses nothing
-  std::vector<engine::AdapterInfo> all = front.catalog->List(front.PrincipalOf().tenant);
-  std::ranges::sort(all, {}, &engine::AdapterInfo::name);
-  const std::vector<engine::AdapterResidency> residency = front.engine->stats().adapters;
-  for (const engine::AdapterInfo& info : all) {
-    if (info.name <= request.page_token()) continue;
+  // One more than asked for says whether there are more.
+  const std::vector<engine::AdapterInfo> some =
+      front.catalog->ListAfter(front.PrincipalOf().tenant, request.page_token(), page + 1);
+  for (const engine::AdapterInfo& info : some) {
     if (response.adapters_size() == page) {
       response.set_next_page_token(response.adapters(page - 1).name());
       break;
     }
-    *response.add_adapters() = ToProto(info, residency);
+    *response.add_adapters() = ToProto(info, front.engine->StateOf(info.tenant, info.digest));
   }
   return response;
 }
@@ -69,7 +66,7 @@ grpc::ServerUnaryReactor* AdaptersService::Get(grpc::CallbackServerContext* /*co
       [front = front_](const v1::GetAdapterRequest& message) -> absl::StatusOr<v1::Adapter> {
     CHORUS_ASSIGN_OR_RETURN(const engine::AdapterInfo info,
                             front->catalog->Get(front->PrincipalOf().tenant, message.name()));
-    return ToProto(info, front->engine->stats().adapters);
+    return ToProto(info, front->engine->StateOf(info.tenant, info.digest));
   };
   return UnaryCall<v1::GetAdapterRequest>(front_, Method::kGet, front_->tasks, request, response,
                                           get);
@@ -96,7 +93,7 @@ grpc::ServerUnaryReactor* AdaptersService::Delete(grpc::CallbackServerContext* /
     CHORUS_ASSIGN_OR_RETURN(const engine::AdapterInfo info,
                             front->catalog->Delete(tenant, message.name(), if_version));
     SyncPin(*front, tenant, info.digest);
-    return ToProto(info, front->engine->stats().adapters);
+    return ToProto(info, front->engine->StateOf(info.tenant, info.digest));
   };
   return UnaryCall<v1::DeleteAdapterRequest>(front_, Method::kDelete, front_->files, request,
                                              response, remove);
@@ -108,7 +105,7 @@ grpc::ServerUnaryReactor* AdaptersService::Pin(grpc::CallbackServerContext* /*co
   const auto pin =
       [front = front_](const v1::PinAdapterRequest& message) -> absl::StatusOr<v1::Adapter> {
     CHORUS_ASSIGN_OR_RETURN(const engine::AdapterInfo info, server::Pin(*front, message));
-    return ToProto(info, front->engine->stats().adapters);
+    return ToProto(info, front->engine->StateOf(info.tenant, info.digest));
   };
   return UnaryCall<v1::PinAdapterRequest>(front_, Method::kPin, front_->files, request, response,
                                           pin);

@@ -95,7 +95,8 @@ void UploadReactor::HandleEnd() {
   absl::StatusOr<engine::AdapterInfo> stored = Commit();
   if (stored.ok()) {
     v1::UploadResponse response;
-    *response.mutable_adapter() = ToProto(*stored, front_->engine->stats().adapters);
+    *response.mutable_adapter() =
+        ToProto(*stored, front_->engine->StateOf(stored->tenant, stored->digest));
     *out_ = SerializeMessage(response);
   }
   End(stored.status());

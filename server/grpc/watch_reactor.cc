@@ -48,7 +48,8 @@ void WatchReactor::Advance() {
     return;
   }
   if (!event->has_value()) return;
-  out_ = SerializeMessage(ToProto(**event, front_->engine->stats().adapters));
+  out_ = SerializeMessage(ToProto(
+      **event, front_->engine->StateOf((*event)->adapter.tenant, (*event)->adapter.digest)));
   writing_ = true;
   StartWrite(&out_);
 }

@@ -83,7 +83,8 @@ absl::StatusOr<int32_t> ModelHost::Load(const engine::AdapterRef& adapter) {
   {
     engine::HostAdapterPages target(pool_view());
     engine::AdapterLoader loader(
-        &target, 1, {.done = [&](const engine::LoadDone& done) { answer.set_value(done.status); }});
+        &target, 1, engine::Clock::Real(),
+        {.done = [&](const engine::LoadDone& done) { answer.set_value(done.status); }});
     loader.Start({.ticket = 1, .adapter = adapter, .cells = slot->cells});
     CHORUS_RETURN_IF_ERROR(answer.get_future().get());
   }

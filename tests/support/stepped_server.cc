@@ -63,7 +63,7 @@ SteppedServer::SteppedServer(const std::string& model_dir, ServerDevice device,
                                     arriving_.push_back(std::move(arriving));
                                   }};
   loader_ = std::make_unique<engine::AdapterLoader>(target_.get(), options.engine.loader_threads,
-                                                    std::move(answers));
+                                                    device_.clock.get(), std::move(answers));
   kernels::PoolView pool = runner_->pool();
   pool.base = nullptr;  // not the host's
   scheduler_ = std::make_unique<engine::Scheduler>(

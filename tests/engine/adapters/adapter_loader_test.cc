@@ -47,9 +47,10 @@ class AdapterLoaderTest : public ::testing::Test {
       const uint64_t ticket = done.ticket;
       EXPECT_TRUE(answers_.emplace(ticket, std::move(done.status)).second) << "answered twice";
       threads_.insert(std::this_thread::get_id());
+      order_.push_back(ticket);
       changed_.NotifyAll();
     }};
-    loader_ = std::make_unique<AdapterLoader>(&target_, 2, std::move(answers));
+    loader_ = std::make_unique<AdapterLoader>(&target_, 2, Clock::Real(), std::move(answers));
   }
 
   AdapterRef Adapter(uint64_t seed) const {
@@ -93,6 +94,7 @@ class AdapterLoaderTest : public ::testing::Test {
   kernels::CondVar changed_;
   std::map<uint64_t, absl::Status> answers_ CHORUS_GUARDED_BY(mutex_);
   std::set<std::thread::id> threads_ CHORUS_GUARDED_BY(mutex_);
+  std::vector<uint64_t> order_ CHORUS_GUARDED_BY(mutex_);  // of answers
   std::unique_ptr<AdapterLoader> loader_;
 };
 
@@ -143,6 +145,33 @@ TEST_F(AdapterLoaderTest, ACancelledLoadAnswersToo) {
   EXPECT_TRUE(AnswerTo(2).ok());
   EXPECT_TRUE(absl::IsCancelled(AnswerTo(3)));
   loader_->Cancel(2);  // was faster
+}
+
+TEST_F(AdapterLoaderTest, TheSmallestRankOfThoseNotBegunIsNextAndSomeAreTakenBack) {
+  std::promise<absl::Status> gates[2];
+  std::vector<std::shared_ptr<GatedAdapter>> busy;
+  for (uint64_t i = 0; i < 2; ++i) {
+    busy.push_back(std::make_shared<GatedAdapter>(Adapter(i), gates[i].get_future().share()));
+    auto opened = busy.back()->opened.get_future();
+    loader_->Start({i, busy.back(), Cells(*busy.back(), static_cast<int32_t>(5 * i)), /*rank=*/9});
+    opened.wait();  // both threads have begun
+  }
+  for (uint64_t i = 2; i < 8; ++i) {
+    loader_->Start({i, Adapter(i), Cells(*busy[0], 20), static_cast<int64_t>(i)});
+  }
+  loader_->SetRank(7, 1);
+  loader_->SetRank(2, 8);
+  loader_->SetRank(0, 0);  // begun: all the same to it
+  loader_->SetRank(99, 0);
+  EXPECT_TRUE(loader_->Withdraw(4));
+  EXPECT_FALSE(loader_->Withdraw(4));
+  EXPECT_FALSE(loader_->Withdraw(0));
+  gates[0].set_value(absl::OkStatus());  // one thread for all the others
+  EXPECT_TRUE(AnswerTo(2).ok());
+  gates[1].set_value(absl::OkStatus());
+  EXPECT_TRUE(AnswerTo(1).ok());
+  kernels::MutexLock lock(&mutex_);
+  EXPECT_THAT(order_, ::testing::ElementsAre(0, 7, 3, 5, 6, 2, 1));
 }
 
 TEST_F(AdapterLoaderTest, AnErrorIsTheLoadsAnswer) {

@@ -3,11 +3,14 @@
 #ifndef CHORUS_TESTS_ENGINE_ADAPTERS_RESIDENCY_HARNESS_H_
 #define CHORUS_TESTS_ENGINE_ADAPTERS_RESIDENCY_HARNESS_H_
 
+#include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/adapters/residency.h"
 #include "kernels/check.h"
@@ -47,11 +50,14 @@ class HeldLoads : public engine::LoadQueue {
   void Start(engine::LoadJob job) override {
     CHORUS_CHECK(jobs.emplace(job.ticket, std::move(job)).second);
   }
+  void SetRank(uint64_t ticket, int64_t rank) override { jobs.at(ticket).rank = rank; }
+  bool Withdraw(uint64_t ticket) override { return !begun(ticket) && jobs.erase(ticket) == 1; }
   void Cancel(uint64_t ticket) override { cancelled.insert(ticket); }
   void Forget(const std::string& tenant, const engine::AdapterDigest& digest) override {
     forgotten.emplace(tenant, digest);
   }
 
+  std::function<bool(uint64_t)> begun = [](uint64_t) { return true; };
   std::map<uint64_t, engine::LoadJob> jobs;  // not answered yet
   std::set<uint64_t> cancelled;
   std::set<engine::AdapterKey> forgotten;
@@ -61,10 +67,16 @@ class ResidencyHarness {
  public:
   using Resident = engine::Residency::Resident;
 
-  explicit ResidencyHarness(int64_t num_pages = 20, int64_t pin_pages = 8)
+  explicit ResidencyHarness(int64_t num_pages = 20, int64_t pin_pages = 8,
+                            engine::ReclaimPolicy policy = engine::ReclaimPolicy::kCost)
+      : ResidencyHarness(num_pages, engine::Residency::Limits{.pin_pages = pin_pages}, policy) {}
+  ResidencyHarness(int64_t num_pages, const engine::Residency::Limits& limits,
+                   engine::ReclaimPolicy policy = engine::ReclaimPolicy::kCost)
       : view_{.base = nullptr, .num_ids = num_pages, .num_slabs = 2, .kv_heads = 1, .head_dim = 16},
         pool(view_),
-        residency(&pool, &loads, view_, pin_pages) {}
+        order(policy),
+        residency({.pool = &pool, .loads = &loads, .order = &order, .prefixes = nullptr}, view_,
+                  limits) {}
   ~ResidencyHarness() {
     while (!loads.jobs.empty()) Answer(loads.jobs.begin()->first, absl::CancelledError(""));
   }
@@ -81,10 +93,11 @@ class ResidencyHarness {
     residency.OnLoadArriving({ticket, arrivals});
     return arrivals;
   }
-  engine::Residency::LoadResult Answer(uint64_t ticket, absl::Status status) {
+  engine::Residency::LoadResult Answer(uint64_t ticket, absl::Status status,
+                                       absl::Duration took = absl::ZeroDuration()) {
     CHORUS_CHECK_EQ(loads.jobs.erase(ticket), 1u);
     loads.cancelled.erase(ticket);
-    return residency.OnLoadDone({ticket, std::move(status)}, now);
+    return residency.OnLoadDone({ticket, std::move(status), took}, now);
   }
   // Waits, loads and is resident, with one waiter.
   Resident* MakeResident(const engine::AdapterRef& adapter) {
@@ -93,12 +106,31 @@ class ResidencyHarness {
     Answer(resident->ticket, absl::OkStatus());
     return resident;
   }
-  // Resident, and nobody uses it.
-  void MakeIdle(const engine::AdapterRef& adapter, uint64_t epoch) {
-    Resident* resident = MakeResident(adapter);
-    residency.Hold(resident, epoch);
+  // A request runs with it: it is loaded when it is not there, and idle afterwards.
+  void Use(const engine::AdapterRef& adapter, absl::Duration load = absl::ZeroDuration()) {
+    Resident* resident = residency.AddWaiter(adapter);
+    if (resident->state == engine::ResidencyState::kDisk) {
+      StartLoad(resident);
+      Answer(resident->ticket, absl::OkStatus(), load);
+    }
+    residency.Hold(resident);
     residency.RemoveWaiter(resident);
-    residency.Unhold(resident, epoch);
+    residency.Unhold(resident);
+  }
+  // "tenant/name" of all that Snapshot tells of, sorted.
+  std::vector<std::string> Names() const {
+    std::vector<std::string> names;
+    for (const engine::AdapterResidency& one : residency.Snapshot()) {
+      names.push_back(one.tenant + "/" + one.name);
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  bool IsResident(const engine::AdapterRef& adapter) const {
+    for (const engine::AdapterResidency& one : residency.Snapshot()) {
+      if (one.digest == adapter->digest()) return one.state == engine::ResidencyState::kResident;
+    }
+    return false;
   }
 
  private:
@@ -107,6 +139,7 @@ class ResidencyHarness {
  public:
   absl::Time now = absl::FromUnixSeconds(1);
   engine::PagePool pool;
+  engine::ReclaimOrder order;
   HeldLoads loads;
   engine::Residency residency;
 };

@@ -24,12 +24,15 @@ struct Model {
   int waiting = 0;
   int running = 0;
   bool pinned = false;
-  ReclaimRank rank = Residency::kNobodyWaits;  // of its first waiter
+  ReclaimRank rank = kNobodyWaits;  // of its first waiter
 };
 
 class Walk {
  public:
   explicit Walk(uint64_t seed) : random_(seed), harness_(kPages, kPinPages) {
+    harness_.loads.begun = [this, salt = random_()](uint64_t ticket) {
+      return (ticket ^ salt) % 3 != 0 || arrived_.contains(ticket);
+    };
     for (int i = 0; i < kAdapters; ++i) {
       models_[i].adapter =
           harness_.Adapter(i % 2 == 0 ? "t" : "u", static_cast<uint8_t>(i / 2), 1 + i % 5);
@@ -54,7 +57,6 @@ class Walk {
 
   void Step(Model& model) {
     Residency& residency = harness_.residency;
-    const auto epoch = static_cast<uint64_t>(step_);
     switch (Pick(10)) {
       case 0:
       case 1:
@@ -68,12 +70,12 @@ class Walk {
         residency.RemoveWaiter(model.resident);
         break;
       case 3:  // admission: hold, load when it is on disk, and leave the queue
-        if (model.waiting > 0) Admit(model, epoch);
+        if (model.waiting > 0) Admit(model);
         break;
       case 4:
         if (model.running == 0) break;
         --model.running;
-        residency.Unhold(model.resident, epoch);
+        residency.Unhold(model.resident);
         break;
       case 5:
         Pin(model);
@@ -82,8 +84,8 @@ class Walk {
         if (Pick(4) == 0) Forget(model);
         break;
       case 7:
-        if (harness_.residency.CheapestWorth(epoch, kAnyone).has_value()) {
-          residency.ReclaimCheapest(epoch, kAnyone);
+        if (harness_.residency.CheapestWorth(kAnyone).has_value()) {
+          residency.ReclaimCheapest(kAnyone);
         }
         break;
       case 8:
@@ -94,15 +96,15 @@ class Walk {
     }
   }
 
-  void Admit(Model& model, uint64_t epoch) {
+  void Admit(Model& model) {
     Resident* const resident = model.resident;
     if (resident->state == ResidencyState::kCancelling) return;
     if (resident->state == ResidencyState::kDisk) {
       if (harness_.pool.num_free() < resident->pages()) return;
-      harness_.residency.Hold(resident, epoch);
+      harness_.residency.Hold(resident);
       harness_.StartLoad(resident);
     } else {
-      harness_.residency.Hold(resident, epoch);
+      harness_.residency.Hold(resident);
     }
     ++model.running;
     --model.waiting;
@@ -155,7 +157,7 @@ class Walk {
     for (Model& model : models_) {
       if (Residency::KeyOf(*model.adapter) != key) continue;
       for (; model.running > 0; --model.running) {
-        harness_.residency.Unhold(result.resident, static_cast<uint64_t>(step_));
+        harness_.residency.Unhold(result.resident);
       }
       for (; model.waiting > 0; --model.waiting) harness_.residency.RemoveWaiter(result.resident);
     }
@@ -164,7 +166,7 @@ class Walk {
   // As admission does each step: the queue's head is numbered, and several may wait for the same.
   void RankWaiters() {
     harness_.residency.ClearWaiterRanks();
-    for (Model& model : models_) model.rank = Residency::kNobodyWaits;
+    for (Model& model : models_) model.rank = kNobodyWaits;
     for (ReclaimRank rank = 0; rank < 5; ++rank) {
       Model& model = models_[Pick(kAdapters)];
       if (model.waiting == 0) continue;
@@ -223,8 +225,7 @@ class Walk {
         reclaimable += idle->second;
       }
       EXPECT_EQ(harness_.residency.ReclaimablePages(rank), reclaimable);
-      EXPECT_EQ(harness_.residency.CheapestWorth(static_cast<uint64_t>(step_), rank).has_value(),
-                reclaimable > 0);
+      EXPECT_EQ(harness_.residency.CheapestWorth(rank).has_value(), reclaimable > 0);
     }
     EXPECT_EQ(harness_.residency.num_pinned_pages(), pinned_pages);
     EXPECT_EQ(pages, harness_.residency.num_pages());
@@ -238,7 +239,7 @@ class Walk {
   void End() {
     for (Model& model : models_) {
       for (; model.running > 0; --model.running) {
-        harness_.residency.Unhold(model.resident, static_cast<uint64_t>(step_));
+        harness_.residency.Unhold(model.resident);
       }
       for (; model.waiting > 0; --model.waiting) harness_.residency.RemoveWaiter(model.resident);
       harness_.residency.Forget(Residency::KeyOf(*model.adapter));

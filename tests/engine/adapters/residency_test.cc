@@ -14,17 +14,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-class ResidencyTest : public ::testing::Test, public ResidencyHarness {
- protected:
-  std::vector<std::string> Names() const {
-    std::vector<std::string> names;
-    for (const AdapterResidency& one : residency.Snapshot()) {
-      names.push_back(one.tenant + "/" + one.name);
-    }
-    std::sort(names.begin(), names.end());
-    return names;
-  }
-};
+class ResidencyTest : public ::testing::Test, public ResidencyHarness {};
 
 TEST_F(ResidencyTest, FromDiskThroughLoadingToResident) {
   Resident* a = residency.AddWaiter(Adapter("t", 1, 3));
@@ -108,43 +98,18 @@ TEST_F(ResidencyTest, APinThatComesDuringACancelTakesWhatWasLoaded) {
   EXPECT_EQ(a->state, ResidencyState::kResident);
 }
 
-TEST_F(ResidencyTest, IdleOnesAreReclaimedOldestFirst) {
-  const AdapterRef a = Adapter("t", 1, 2);
-  const AdapterRef b = Adapter("t", 2, 2);
-  const AdapterRef c = Adapter("t", 3, 2);
-  MakeIdle(a, /*epoch=*/7);
-  MakeIdle(b, /*epoch=*/5);
-  MakeIdle(c, /*epoch=*/7);
-  EXPECT_EQ(residency.ReclaimablePages(kAnyone), 6);
-  EXPECT_GT(*residency.CheapestWorth(10, kAnyone), 0.0);
-  residency.ReclaimCheapest(10, kAnyone);
-  EXPECT_THAT(Names(), ElementsAre("t/adapter1", "t/adapter3"));
-  residency.ReclaimCheapest(10, kAnyone);  // of equal age the one that came first
-  EXPECT_THAT(Names(), ElementsAre("t/adapter3"));
-  residency.ReclaimCheapest(10, kAnyone);
-  EXPECT_THAT(Names(), IsEmpty());
-  EXPECT_EQ(residency.CheapestWorth(10, kAnyone), std::nullopt);
-  EXPECT_EQ(residency.num_evictions(), 3u);
-  EXPECT_EQ(pool.num_free(), 20);
-}
-
-TEST_F(ResidencyTest, TheLongerIdleTheCheaper) {
-  MakeIdle(Adapter("t", 1, 2), /*epoch=*/5);
-  EXPECT_GT(*residency.CheapestWorth(6, kAnyone), *residency.CheapestWorth(60, kAnyone));
-}
-
 TEST_F(ResidencyTest, WhatRunsLoadsOrIsPinnedIsNotReclaimed) {
   Resident* running = MakeResident(Adapter("t", 1, 2));
-  residency.Hold(running, 1);
+  residency.Hold(running);
   residency.RemoveWaiter(running);
   Resident* loading = residency.AddWaiter(Adapter("t", 2, 2));
   StartLoad(loading);
   const AdapterRef pinned = Adapter("t", 3, 2);
-  MakeIdle(pinned, 1);
+  Use(pinned);
   ASSERT_TRUE(residency.Pin(pinned, true).ok());
   EXPECT_EQ(residency.ReclaimablePages(kAnyone), 0);
-  EXPECT_EQ(residency.CheapestWorth(9, kAnyone), std::nullopt);
-  residency.Unhold(running, 2);
+  EXPECT_EQ(residency.CheapestWorth(kAnyone), std::nullopt);
+  residency.Unhold(running);
   EXPECT_EQ(residency.ReclaimablePages(kAnyone), 2);
   residency.RemoveWaiter(loading);
 }
@@ -160,7 +125,7 @@ TEST_F(ResidencyTest, NothingIsTakenFromSomebodyFurtherAheadInTheQueue) {
   EXPECT_EQ(residency.ReclaimablePages(kAnyone), 2);
   residency.ClearWaiterRanks();
   EXPECT_EQ(residency.ReclaimablePages(4), 2);
-  residency.ReclaimCheapest(1, 4);
+  residency.ReclaimCheapest(4);
   EXPECT_EQ(a->state, ResidencyState::kDisk);  // evicted, and still waited for
   EXPECT_EQ(a->waiting, 1);
   residency.RemoveWaiter(a);
@@ -168,9 +133,9 @@ TEST_F(ResidencyTest, NothingIsTakenFromSomebodyFurtherAheadInTheQueue) {
 
 TEST_F(ResidencyTest, EvictionClearsTheSlotBeforeItIsGivenAgain) {
   const AdapterRef a = Adapter("t", 1, 2);
-  MakeIdle(a, 1);
+  Use(a);
   const int32_t slot = residency.TakeSlotChanges().at(0).slot;
-  residency.ReclaimCheapest(2, kAnyone);
+  residency.ReclaimCheapest(kAnyone);
   Resident* b = MakeResident(Adapter("t", 2, 2));
   const std::vector<SlotChange> changes = residency.TakeSlotChanges();
   ASSERT_THAT(changes, SizeIs(2));
@@ -233,18 +198,18 @@ TEST_F(ResidencyTest, APinnedAdapterThatCannotBeReadIsNotReadForEver) {
 
 TEST_F(ResidencyTest, AForgottenAdapterGoesWithItsLastUser) {
   const AdapterRef idle = Adapter("t", 1, 2);
-  MakeIdle(idle, 1);
+  Use(idle);
   residency.Forget(Residency::KeyOf(*idle));
   EXPECT_THAT(Names(), IsEmpty());
   EXPECT_EQ(idle.use_count(), 1);
 
   const AdapterRef used = Adapter("t", 2, 2);
   Resident* running = MakeResident(used);
-  residency.Hold(running, 1);
+  residency.Hold(running);
   residency.Forget(Residency::KeyOf(*used));
   residency.RemoveWaiter(running);
   EXPECT_EQ(running->state, ResidencyState::kResident);
-  residency.Unhold(running, 2);
+  residency.Unhold(running);
   EXPECT_THAT(Names(), IsEmpty());
 
   const AdapterRef loading = Adapter("t", 3, 2);
@@ -272,8 +237,8 @@ TEST_F(ResidencyTest, ContentThatIsUploadedAgainIsRememberedAgain) {
 }
 
 TEST_F(ResidencyTest, TenantsWithTheSameContentHaveOneEach) {
-  MakeIdle(Adapter("t", 1, 2), 1);
-  MakeIdle(Adapter("u", 1, 2), 1);
+  Use(Adapter("t", 1, 2));
+  Use(Adapter("u", 1, 2));
   EXPECT_THAT(Names(), ElementsAre("t/adapter1", "u/adapter1"));
   EXPECT_EQ(residency.num_pages(), 4);
   residency.Forget(Residency::KeyOf(*Adapter("t", 1, 2)));

@@ -50,12 +50,13 @@ TEST(PrefixKeyTest, APartialPageHasNoKey) {
 
 TEST(PrefixCacheTest, MatchFindsTheLongestPublishedRun) {
   PagePool pool(Pages(8));
-  PrefixCache cache(&pool);
+  ReclaimOrder order;
+  PrefixCache cache(&pool, &order);
   const auto keys = PageKeys(kRoot, Tokens({1, 2, 3}));
   PageLease lease = *pool.Acquire(2);
-  cache.Publish(std::span(keys).first(2), 0, 0, &lease, 1);
+  cache.Publish(std::span(keys).first(2), 0, 0, &lease);
   EXPECT_EQ(cache.MatchLength(keys), 2);
-  PageLease match = cache.Match(keys, 2);
+  PageLease match = cache.Match(keys);
   ASSERT_EQ(match.size(), 2);
   EXPECT_EQ(match[0], lease[0]);
   EXPECT_EQ(match[1], lease[1]);
@@ -63,45 +64,104 @@ TEST(PrefixCacheTest, MatchFindsTheLongestPublishedRun) {
 
 TEST(PrefixCacheTest, ASecondComputationAdoptsTheCachedPage) {
   PagePool pool(Pages(8));
-  PrefixCache cache(&pool);
+  ReclaimOrder order;
+  PrefixCache cache(&pool, &order);
   const auto keys = PageKeys(kRoot, Tokens({1, 2}));
   PageLease first = *pool.Acquire(1);
-  cache.Publish(std::span(keys).first(1), 0, 0, &first, 1);
+  cache.Publish(std::span(keys).first(1), 0, 0, &first);
   PageLease second = *pool.Acquire(2);
-  cache.Publish(keys, 0, 0, &second, 1);
+  cache.Publish(keys, 0, 0, &second);
   EXPECT_EQ(second[0], first[0]);
   EXPECT_EQ(pool.num_free(), 6);  // the duplicate came back
 }
 
 TEST(PrefixCacheTest, ReclaimsLeavesOldestFirstAndNeverPagesInUse) {
   PagePool pool(Pages(8));
-  PrefixCache cache(&pool);
+  ReclaimOrder order(ReclaimPolicy::kLru);
+  PrefixCache cache(&pool, &order);
   const auto old_keys = PageKeys(kRoot, Tokens({1, 2}));
   const auto new_keys = PageKeys(kRoot, Tokens({3}));
   PageLease old_lease = *pool.Acquire(2);
   PageLease new_lease = *pool.Acquire(1);
-  cache.Publish(old_keys, 0, 0, &old_lease, 1);
-  cache.Publish(new_keys, 0, 0, &new_lease, 5);
-  EXPECT_FALSE(cache.CheapestWorth(6, kAnyone).has_value());
+  cache.Publish(old_keys, 0, 0, &old_lease);
+  cache.Publish(new_keys, 0, 0, &new_lease);
+  EXPECT_FALSE(cache.CheapestWorth(kAnyone).has_value());
   old_lease.Release();
   new_lease.Release();
   EXPECT_EQ(cache.ReclaimablePages(kAnyone), 3);
-  cache.ReclaimCheapest(6, kAnyone);
+  cache.ReclaimCheapest(kAnyone);
   EXPECT_EQ(cache.MatchLength(old_keys), 1);  // the leaf went, its parent stays
-  cache.ReclaimCheapest(6, kAnyone);
+  cache.ReclaimCheapest(kAnyone);
   EXPECT_EQ(cache.MatchLength(old_keys), 0);
   EXPECT_EQ(cache.MatchLength(new_keys), 1);
 }
 
+// Puts a prefix into the cache, idle.
+void Compute(PagePool* pool, PrefixCache* cache, const std::vector<PrefixKey>& keys) {
+  PageLease lease = cache->Match(keys);
+  const int64_t cached = lease.size();
+  lease.Append(*pool->Acquire(static_cast<int64_t>(keys.size()) - cached));
+  cache->Publish(keys, cached, 0, &lease);
+}
+
+TEST(PrefixCacheTest, WhatWasUsedAgainOutlivesNewerPagesThatWereNot) {
+  PagePool pool(Pages(16));
+  ReclaimOrder order;
+  PrefixCache cache(&pool, &order);
+  const auto shared = PageKeys(kRoot, Tokens({1, 2}));
+  Compute(&pool, &cache, shared);
+  Compute(&pool, &cache, PageKeys(kRoot, Tokens({1, 2, 3})));
+  for (int tail = 10; tail < 15; ++tail) Compute(&pool, &cache, PageKeys(kRoot, Tokens({tail})));
+  for (int i = 0; i < 6; ++i) cache.ReclaimCheapest(kAnyone);
+  EXPECT_EQ(cache.num_pages(), 2);
+  EXPECT_EQ(cache.MatchLength(shared), 2);
+}
+
+TEST(PrefixCacheTest, UsesOfWhatWasGivenUpAreRememberedForAWhile) {
+  PagePool pool(Pages(4));
+  ReclaimOrder order;
+  PrefixCache cache(&pool, &order);
+  const auto often = PageKeys(kRoot, Tokens({1}));
+  const auto once = PageKeys(kRoot, Tokens({2}));
+  for (int i = 0; i < 3; ++i) {
+    Compute(&pool, &cache, often);
+    cache.ReclaimCheapest(kAnyone);
+  }
+  Compute(&pool, &cache, often);
+  Compute(&pool, &cache, once);
+  cache.ReclaimCheapest(kAnyone);
+  EXPECT_EQ(cache.MatchLength(often), 1);
+  EXPECT_EQ(cache.MatchLength(once), 0);
+}
+
+// A page of another owner may hang under the base's: what an adapter computes after a shared
+// beginning.
+TEST(PrefixCacheTest, ForgettingAnOwnerLeavesTheBasesPagesAboveItsOwn) {
+  PagePool pool(Pages(8));
+  ReclaimOrder order;
+  PrefixCache cache(&pool, &order);
+  const auto keys = PageKeys(kRoot, Tokens({1, 2}));
+  PageLease lease = *pool.Acquire(2);
+  cache.Publish(std::span(keys).first(1), 0, 0, &lease);
+  cache.Publish(keys, 1, 7, &lease);
+  lease.Release();
+  cache.Orphan(7);
+  cache.Forget(7);
+  EXPECT_EQ(cache.MatchLength(keys), 1);
+  cache.ReclaimCheapest(kAnyone);
+  EXPECT_EQ(pool.num_free(), 8);
+}
+
 TEST(PrefixCacheTest, ForgetHidesAnOwnersPagesEvenThoseInUse) {
   PagePool pool(Pages(8));
-  PrefixCache cache(&pool);
+  ReclaimOrder order;
+  PrefixCache cache(&pool, &order);
   const auto keys = PageKeys(RootKey("t", "", "base", "adapter"), Tokens({1, 2, 3}));
   PageLease lease = *pool.Acquire(3);
-  cache.Publish(std::span(keys).first(2), 0, 7, &lease, 1);
+  cache.Publish(std::span(keys).first(2), 0, 7, &lease);
   cache.Forget(7);
   EXPECT_EQ(cache.num_pages(), 0);
-  cache.Publish(keys, 2, 7, &lease, 2);  // what its user computes later stays unknown too
+  cache.Publish(keys, 2, 7, &lease);  // what its user computes later stays unknown too
   EXPECT_EQ(cache.num_pages(), 0);
   lease.Release();
   EXPECT_EQ(pool.num_free(), 8);
@@ -114,7 +174,8 @@ TEST(PrefixCacheTest, RandomUseAgreesWithAModel) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     PagePool pool(Pages(20));
-    PrefixCache cache(&pool);
+    ReclaimOrder order(seed % 2 == 0 ? ReclaimPolicy::kCost : ReclaimPolicy::kLru);
+    PrefixCache cache(&pool, &order);
     Reclaimer reclaimer(&pool);
     reclaimer.Register(&cache);
     std::map<PageId, PrefixKey> content;  // what the page's writer computed
@@ -131,13 +192,13 @@ TEST(PrefixCacheTest, RandomUseAgreesWithAModel) {
           tokens.insert(tokens.end(), kTokens, static_cast<int32_t>(random() % 2));
         }
         User user{PageKeys(kRoot, tokens), {}, 0};
-        user.lease = cache.Match(user.keys, epoch);
+        user.lease = cache.Match(user.keys);
         for (int64_t i = 0; i < user.lease.size(); ++i) {
           ASSERT_EQ(content.at(user.lease[i]), user.keys[static_cast<size_t>(i)]);
         }
         user.published = user.lease.size();
         const int64_t wanted = static_cast<int64_t>(user.keys.size()) - user.lease.size();
-        if (!reclaimer.MakeFree(wanted, epoch, kAnyone)) continue;
+        if (!reclaimer.MakeFree(wanted, kAnyone)) continue;
         user.lease.Append(*pool.Acquire(wanted));
         for (int64_t i = user.published; i < user.lease.size(); ++i) {
           content[user.lease[i]] = user.keys[static_cast<size_t>(i)];
@@ -151,7 +212,7 @@ TEST(PrefixCacheTest, RandomUseAgreesWithAModel) {
           const int64_t upto =
               user.published + 1 + static_cast<int64_t>(random()) % (all - user.published);
           cache.Publish(std::span(user.keys).first(static_cast<size_t>(upto)), user.published, 0,
-                        &user.lease, epoch);
+                        &user.lease);
           user.published = upto;
         } else {
           users.erase(users.begin() + static_cast<ptrdiff_t>(which));
@@ -162,7 +223,7 @@ TEST(PrefixCacheTest, RandomUseAgreesWithAModel) {
       ASSERT_EQ(pool.num_free(), 20 - held);
     }
     users.clear();
-    ASSERT_TRUE(reclaimer.MakeFree(20, 1000, kAnyone));
+    ASSERT_TRUE(reclaimer.MakeFree(20, kAnyone));
     EXPECT_EQ(cache.num_pages(), 0);
   }
 }

@@ -17,11 +17,11 @@ class Shelf : public ReclaimSource {
   void Add(PageLease lease, double worth, ReclaimRank rank = 1000) {
     pieces_.push_back({std::move(lease), worth, rank});
   }
-  std::optional<double> CheapestWorth(uint64_t, ReclaimRank rank) override {
+  std::optional<double> CheapestWorth(ReclaimRank rank) const override {
     const auto i = Cheapest(rank);
     return i < pieces_.size() ? std::optional(pieces_[i].worth) : std::nullopt;
   }
-  void ReclaimCheapest(uint64_t, ReclaimRank rank) override {
+  void ReclaimCheapest(ReclaimRank rank) override {
     const auto i = Cheapest(rank);
     order_.push_back(pieces_[i].worth);
     pieces_.erase(pieces_.begin() + static_cast<ptrdiff_t>(i));
@@ -61,7 +61,7 @@ TEST(ReclaimerTest, TakesTheCheapestOfAllSourcesAndNoMoreThanNeeded) {
   Reclaimer reclaimer(&pool);
   reclaimer.Register(&a);
   reclaimer.Register(&b);
-  EXPECT_TRUE(reclaimer.MakeFree(3, 1, kAnyone));
+  EXPECT_TRUE(reclaimer.MakeFree(3, kAnyone));
   EXPECT_EQ(pool.num_free(), 3);
   EXPECT_EQ(a.order(), std::vector<double>({1.0}));
   EXPECT_EQ(b.order(), std::vector<double>({2.0}));
@@ -74,7 +74,7 @@ TEST(ReclaimerTest, GivesNothingUpWhenAllWouldNotDo) {
   shelf.Add(*pool.Acquire(2), 1.0);
   Reclaimer reclaimer(&pool);
   reclaimer.Register(&shelf);
-  EXPECT_FALSE(reclaimer.MakeFree(3, 1, kAnyone));
+  EXPECT_FALSE(reclaimer.MakeFree(3, kAnyone));
   EXPECT_TRUE(shelf.order().empty());
 }
 
@@ -85,10 +85,10 @@ TEST(ReclaimerTest, LeavesWhatARequestFurtherAheadWaitsFor) {
   shelf.Add(*pool.Acquire(1), 9.0, /*rank=*/5);
   Reclaimer reclaimer(&pool);
   reclaimer.Register(&shelf);
-  EXPECT_TRUE(reclaimer.MakeFree(1, 1, 3));
+  EXPECT_TRUE(reclaimer.MakeFree(1, 3));
   EXPECT_EQ(shelf.order(), std::vector<double>({9.0}));
-  EXPECT_FALSE(reclaimer.MakeFree(2, 1, 3));
-  EXPECT_TRUE(reclaimer.MakeFree(2, 1, kAnyone));
+  EXPECT_FALSE(reclaimer.MakeFree(2, 3));
+  EXPECT_TRUE(reclaimer.MakeFree(2, kAnyone));
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ class Schedule {
   }
 
   void Play() {
+    harness_.loads().num_threads = Index(4);
     for (int turn = 0; turn < 150; ++turn) {
       if (Chance(40)) Arrive();
       if (Chance(5)) CancelOne();
@@ -114,6 +115,11 @@ class Schedule {
     options.pin_budget = 0.2;
     options.prefix_cache = Chance(80);
     options.max_loads = static_cast<int32_t>(Between(1, 3));
+    if (Chance(30)) options.max_load_bytes = 1024;  // one at a time
+    if (Chance(50)) options.reclaim_policy = ReclaimPolicy::kLru;
+    options.cache_idle_adapters = Chance(80);
+    options.prefetch_adapters = Chance(80);
+    if (Chance(20)) options.adapter_pool_share = 0.3;
     return options;
   }
 

@@ -3,13 +3,13 @@
 #ifndef CHORUS_TESTS_ENGINE_SCHEDULE_SCHEDULER_HARNESS_H_
 #define CHORUS_TESTS_ENGINE_SCHEDULE_SCHEDULER_HARNESS_H_
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/schedule/scheduler.h"
+#include "tests/engine/schedule/manual_loads.h"
 #include "tests/support/fake_runner.h"
 
 namespace chorus::engine {
@@ -44,19 +44,6 @@ class FakeAdapter : public AdapterVersion {
     layout.num_tiles = pages * view.num_slabs * kernels::TilesPerCell(view);
     return layout;
   }
-};
-
-class ManualLoads : public LoadQueue {
- public:
-  void Start(LoadJob job) override { under_way.push_back(std::move(job)); }
-  void Cancel(uint64_t ticket) override { cancelled.push_back(ticket); }
-  void Forget(const std::string& tenant, const AdapterDigest& digest) override {
-    forgotten.emplace_back(tenant, digest);
-  }
-
-  std::deque<LoadJob> under_way;
-  std::vector<uint64_t> cancelled;
-  std::vector<AdapterKey> forgotten;
 };
 
 // What a reader saw of one choice.

@@ -53,11 +53,16 @@ const std::vector<std::pair<std::string, std::string>>& Settings() {
       {"pin-budget", "0.26"},
       {"prefix-cache", "false"},
       {"max-loads", "5"},
-      {"loader-threads", "2"},
+      {"loader-threads", "3"},
+      {"max-load-bytes", "2GiB"},
       {"max-connections", "1025"},
       {"stall-limit-ms", "5001"},
       {"drain-delay-ms", "1"},
       {"drain-timeout-ms", "30001"},
+      {"experiment-reclaim-policy", "lru"},
+      {"experiment-idle-adapters", "false"},
+      {"experiment-prefetch", "false"},
+      {"experiment-adapter-pool-share", "0.4"},
   };
   return *settings;
 }
@@ -130,11 +135,16 @@ TEST(ConfigPairingTest, FlagsReachTheirFields) {
   EXPECT_EQ(config.engine.pin_budget, 0.26);
   EXPECT_FALSE(config.engine.prefix_cache);
   EXPECT_EQ(config.engine.max_loads, 5);
-  EXPECT_EQ(config.engine.loader_threads, 2);
+  EXPECT_EQ(config.engine.loader_threads, 3);
+  EXPECT_EQ(config.engine.max_load_bytes, int64_t{2} << 30);
   EXPECT_EQ(config.max_connections, 1025);
   EXPECT_EQ(config.stall_limit_ms, 5001);
   EXPECT_EQ(config.drain_delay_ms, 1);
   EXPECT_EQ(config.drain_timeout_ms, 30001);
+  EXPECT_EQ(config.engine.reclaim_policy, engine::ReclaimPolicy::kLru);
+  EXPECT_FALSE(config.engine.cache_idle_adapters);
+  EXPECT_FALSE(config.engine.prefetch_adapters);
+  EXPECT_EQ(config.engine.adapter_pool_share, 0.4);
 }
 
 // …and the list above leaves no field out, and none at its default.

@@ -30,6 +30,10 @@ class EmptyCatalog : public engine::Catalog {
   absl::StatusOr<engine::AdapterInfo> Get(const std::string&, const std::string&) const override {
     return absl::NotFoundError("");
   }
+  std::vector<engine::AdapterInfo> ListAfter(const std::string&, const std::string&,
+                                             int) const override {
+    return {};
+  }
   std::vector<engine::AdapterInfo> List(const std::string&) const override { return {}; }
   absl::StatusOr<std::unique_ptr<engine::Upload>> BeginUpload(
       const engine::UploadRequest&) override {
