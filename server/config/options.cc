@@ -193,11 +193,11 @@ void AddServing(Table* table) {
 
 void AddExperiments(Table* table) {
   const std::string group = "Experiments";
-  table->push_back(ChoiceOption(
-      {"experiment_reclaim_policy", group, "POLICY",
-       "What is given up first when memory runs short. cost: what saves least time for its pages; "
-       "lru: what was used longest ago."},
-      [](auto& c) -> auto& { return c.engine.reclaim_policy; }, {"cost", "lru"}));
+  table->push_back(ChoiceOption({"experiment_reclaim_policy", group, "POLICY",
+                                 "What goes first: what saves least time (cost), what was used "
+                                 "longest ago (lru)."},
+                                [](auto& c) -> auto& { return c.engine.reclaim_policy; },
+                                {"cost", "lru"}));
   table->push_back(SwitchOption(
       {"experiment_idle_adapters", group, "", "Keep adapters that nobody runs with or waits for."},
       [](auto& c) -> auto& { return c.engine.cache_idle_adapters; }));
