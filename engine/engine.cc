@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <thread>
 #include <utility>
 
@@ -63,6 +64,16 @@ absl::Status ValidateOptions(const EngineOptions& options, const Engine::Model& 
                                                    options.max_step_rank_sum));
   }
   CHORUS_RETURN_IF_ERROR(positive("max_load_bytes", options.max_load_bytes));
+  for (const auto& [tenant, weight] : options.tenant_weights) {
+    if (!(weight > 0.0 && std::isfinite(weight))) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tenant_weights: ", Quoted(tenant), ": a weight above 0, got ", weight));
+    }
+  }
+  if (!(options.adapter_page_price >= 0.0 && std::isfinite(options.adapter_page_price))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("adapter_page_price: at least 0, got ", options.adapter_page_price));
+  }
   for (const auto& [name, share] : {std::pair("pin_budget", options.pin_budget),
                                     std::pair("admission_watermark", options.admission_watermark),
                                     std::pair("adapter_pool_share", options.adapter_pool_share)}) {

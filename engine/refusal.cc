@@ -40,6 +40,7 @@ constexpr ReasonEntry kReasons[] = {
     {Reason::kSlowReader, "SLOW_READER"},
     {Reason::kTimedOut, "TIMED_OUT"},
     {Reason::kInternal, "INTERNAL"},
+    {Reason::kFirstTokenLate, "FIRST_TOKEN_LATE"},
     {Reason::kNameInvalid, "NAME_INVALID"},
     {Reason::kVersionMismatch, "VERSION_MISMATCH"},
     {Reason::kAlreadyExists, "ALREADY_EXISTS"},

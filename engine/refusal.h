@@ -43,6 +43,7 @@ enum class Reason : int {
   kSlowReader = 26,
   kTimedOut = 27,
   kInternal = 28,
+  kFirstTokenLate = 29,
   // Uploads and the store
   kNameInvalid = 40,
   kVersionMismatch = 41,

@@ -47,6 +47,8 @@ class PageSupply {
     if (!adapters_.has_value()) return kv_reclaimer_.Available(rank) >= kv + adapters;
     return kv_reclaimer_.Available(rank) >= kv && adapter_reclaimer_->Available(rank) >= adapters;
   }
+  // Pages for KV that are free or could be taken back.
+  int64_t AvailableForKv() const { return kv_reclaimer_.Available(kAnyone); }
   // Makes them free, giving up no more than needed. When it is false, less may have been given up.
   bool MakeFree(int64_t kv, int64_t adapters, ReclaimRank rank) {
     if (!adapters_.has_value()) return kv_reclaimer_.MakeFree(kv + adapters, rank);

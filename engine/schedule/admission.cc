@@ -1,5 +1,6 @@
 // Who enters the pool: Scheduler::Admit and what it asks.
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "engine/schedule/peak_pages.h"
@@ -19,82 +20,181 @@ std::span<const PrefixKey> MatchableKeys(const Sequence& sequence) {
   return std::span(sequence.keys).first(static_cast<size_t>(pages));
 }
 
+// Of its adapter, that nobody could reclaim any more.
+int64_t IdlePages(const Sequence& sequence) {
+  const Residency::Resident* const resident = sequence.resident;
+  return resident != nullptr && resident->idle() ? resident->pages() : 0;
+}
+
 }  // namespace
 
 void Scheduler::Admit(absl::Time now) {
   residency_.ClearWaiterRanks();
-  std::vector<Sequence*> window;
-  for (Sequence* sequence : waiting_) {
-    if (static_cast<ReclaimRank>(window.size()) == kAdmissionWindow) break;
-    if (sequence->resident != nullptr) {
-      residency_.SetWaiterRank(sequence->resident, static_cast<ReclaimRank>(window.size()));
-    }
-    window.push_back(sequence);
+  window_.clear();
+  too_large_.reset();
+  for (Sequence* sequence : overdue_) {
+    if (!IsWindowFull()) Look(sequence);
+  }
+  bool any_deferred = false;
+  FairQueue::Walk walk(&waiting_, [this](const Sequence& sequence) { return IsReady(sequence); });
+  while (!IsWindowFull()) {
+    Sequence* const sequence = walk.Next();
+    if (sequence == nullptr) break;
+    if (!sequence->overdue) Look(sequence);
   }
   residency_.OrderLoads();
-  std::vector<Sequence*> blocked;
-  size_t first_without_pages = window.size();
-  for (size_t rank = 0; rank < window.size(); ++rank) {
-    const Verdict verdict = TryAdmit(window[rank], static_cast<ReclaimRank>(rank), now);
-    if (verdict == Verdict::kNoPages) first_without_pages = std::min(first_without_pages, rank);
-    if (verdict == Verdict::kBlocked || verdict == Verdict::kNoPages) {
-      blocked.push_back(window[rank]);
-      if (window[rank]->overtaken >= options_.max_overtakes) break;
-    } else if (verdict == Verdict::kAdmitted) {
-      bool exhausted = false;
-      for (Sequence* passed : blocked) {
-        exhausted |= ++passed->overtaken >= options_.max_overtakes;
-      }
-      if (exhausted) break;
-    }
+  Passed passed;
+  for (size_t i = 0; i < window_.size() && !passed.closed; ++i) {
+    window_[i].deferred = IsDeferred(*window_[i].sequence);
+    any_deferred |= window_[i].deferred;
+    Consider(static_cast<ReclaimRank>(i), &passed, now);
   }
-  window.resize(first_without_pages);  // nobody behind gets pages that are short
-  StageLoads(window, now);
+  if (any_deferred) AdmitDeferred(now);
+  StageLoads(now);
 }
 
-Scheduler::Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now) {
-  Residency::Resident* resident = sequence->resident;
-  int64_t adapter_pages = 0;
-  if (resident != nullptr && resident->state != ResidencyState::kResident) {
-    if (resident->state != ResidencyState::kDisk) return Verdict::kParked;
-    adapter_pages = resident->pages();
+bool Scheduler::IsWindowFull() const {
+  return static_cast<ReclaimRank>(window_.size()) == kAdmissionWindow;
+}
+
+// The next one of the order.
+void Scheduler::Look(Sequence* sequence) {
+  const auto rank = static_cast<ReclaimRank>(window_.size());
+  if (sequence->resident != nullptr) residency_.SetWaiterRank(sequence->resident, rank);
+  window_.push_back({.sequence = sequence});
+}
+
+// Those who let others go first, if there is still room.
+void Scheduler::AdmitDeferred(absl::Time now) {
+  Passed passed;
+  for (size_t i = 0; i < window_.size() && !passed.closed; ++i) {
+    if (std::exchange(window_[i].deferred, false)) {
+      Consider(static_cast<ReclaimRank>(i), &passed, now);
+    } else if (window_[i].blocked()) {
+      AddPassed(window_[i].sequence, &passed);
+    }
   }
-  if (!WithinStepLimits(*sequence)) return Verdict::kBlocked;
-  const int64_t cached =
-      options_.prefix_cache ? prefixes_.MatchLength(MatchableKeys(*sequence)) : 0;
+}
+
+// Tries the sequence of that rank; those in `passed` are ahead of it.
+void Scheduler::Consider(ReclaimRank rank, Passed* passed, absl::Time now) {
+  Candidate& candidate = window_[static_cast<size_t>(rank)];
+  Sequence* const sequence = candidate.sequence;
+  if (IsOnItsWay(*sequence) || !MayPass(*sequence, passed)) return;
+  if (candidate.deferred) {
+    NoteBlocked(sequence, Blocked::kCluster);
+    candidate.verdict = Verdict::kBlocked;
+  } else {
+    candidate.verdict = TryAdmit(sequence, rank, now);
+  }
+  if (candidate.blocked()) AddPassed(sequence, passed);
+  if (candidate.verdict != Verdict::kAdmitted) return;
+  for (Sequence* other : passed->sequences) {
+    if (++other->overtaken >= options_.max_overtakes) MakeOverdue(other, passed);
+  }
+}
+
+// Whether the fairness of tenants lets it pass: the blocked one's may be behind by the slack of
+// fair_queue.h, which at equal weights is as many chunks as there may be overtakers.
+bool Scheduler::MayPass(const Sequence& sequence, Passed* passed) {
+  const double slack =
+      static_cast<double>(options_.max_overtakes) * static_cast<double>(options_.max_prefill_chunk);
+  const double counter = sequence.request->tenant->counter;
+  if (counter <= passed->least + slack) return true;
+  for (Sequence* other : passed->sequences) {
+    if (other->request->tenant->counter + slack < counter) MakeOverdue(other, passed);
+  }
+  return !passed->closed;
+}
+
+void Scheduler::AddPassed(Sequence* sequence, Passed* passed) {
+  passed->Add(sequence);
+  passed->closed |= sequence->overdue || options_.max_overtakes == 0;
+}
+
+// From now on it goes before all others, and while it is blocked nobody is admitted. (It was passed
+// by tenants within the slack, so it breaks no bound.)
+void Scheduler::MakeOverdue(Sequence* sequence, Passed* passed) {
+  passed->closed = true;
+  sequence->overdue = true;
+  overdue_.insert(sequence);
+}
+
+Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now) {
+  const Residency::Resident* resident = sequence->resident;
+  const bool cold = resident != nullptr && resident->state == ResidencyState::kDisk;
+  const int64_t adapter_pages = cold ? resident->pages() : 0;
+  const auto block = [&](Blocked reason) {
+    NoteBlocked(sequence, reason);
+    return reason == Blocked::kPages ? Verdict::kNoPages : Verdict::kBlocked;
+  };
+  if (const std::optional<Blocked> limit = StepLimit(*sequence)) return block(*limit);
+  const int64_t cached = CachedPages(*sequence);
+  sequence->cached_hint = cached * kernels::kPageTokens;
   if (JoinsPrefill(*sequence, cached)) return Verdict::kParked;
   const bool conservative =
       options_.admission == AdmissionMode::kConservative || sequence->preemptions >= 2;
   // Alone, a request fits: Validate saw to that.
-  if (conservative && !active_.empty() && !FitsPeak(sequence, adapter_pages)) {
-    return Verdict::kNoPages;
+  if (conservative && !active_.empty() && !FitsPeakToo(*sequence, adapter_pages)) {
+    return block(Blocked::kPages);
   }
 
   int64_t wanted = PagesWanted(*sequence, cached);
   if (!active_.empty()) wanted += watermark_pages_;
-  if (sequence->preemptions > 0) wanted += static_cast<int64_t>(active_.size());
+  if (sequence->preemptions > 0) wanted += active_.size();
   // What it matches cannot be taken back for it.
   wanted += prefixes_.IdlePages(MatchableKeys(*sequence).first(static_cast<size_t>(cached)));
-  if (!pages_.Has(wanted, adapter_pages, rank)) return Verdict::kNoPages;
+  if (!pages_.Has(wanted, adapter_pages, rank)) return block(Blocked::kPages);
   if (adapter_pages > 0 && !residency_.MakeLoadRoom(*resident, rank)) return Verdict::kParked;
   return Reserve(sequence, cached, adapter_pages, rank, now) ? Verdict::kAdmitted
-                                                             : Verdict::kNoPages;
+                                                             : block(Blocked::kPages);
 }
 
-bool Scheduler::WithinStepLimits(const Sequence& sequence) const {
-  int64_t choices = sequence.num_choices();
-  int64_t rank_sum = sequence.resident == nullptr ? 0 : sequence.resident->max_rank;
-  absl::flat_hash_set<const Residency::Resident*> adapters;
-  if (sequence.resident != nullptr) adapters.insert(sequence.resident);
-  for (const Sequence* other : active_) {
-    choices += other->num_choices();
-    if (other->resident != nullptr && adapters.insert(other->resident).second) {
-      rank_sum += other->resident->max_rank;
-    }
+void Scheduler::NoteBlocked(Sequence* sequence, Blocked reason) {
+  const auto index = static_cast<size_t>(reason);
+  if ((sequence->blocked_by >> index & 1) != 0) return;
+  sequence->blocked_by |= 1u << index;
+  ++counters_.blocked[index];
+}
+
+// Somebody loads its adapter.
+bool Scheduler::IsOnItsWay(const Sequence& sequence) const {
+  return sequence.resident != nullptr && sequence.resident->state != ResidencyState::kDisk &&
+         sequence.resident->state != ResidencyState::kResident;
+}
+
+// Whether it would run if there was room: its adapter is there or can be loaded, and nobody
+// computes its prompt.
+bool Scheduler::IsReady(const Sequence& sequence) const {
+  if (IsOnItsWay(sequence)) return false;
+  const bool cold =
+      sequence.resident != nullptr && sequence.resident->state == ResidencyState::kDisk;
+  if (cold && residency_.num_loading() >= options_.max_loads) return false;
+  // Nobody is admitted then, so it is all the same.
+  if (active_.num_choices() >= options_.max_running) return true;
+  return computing_.empty() || !JoinsPrefill(sequence, CachedPages(sequence));
+}
+
+// Enough adapters are in use, and not its own.
+bool Scheduler::IsDeferred(const Sequence& sequence) const {
+  return options_.cluster_adapters > 0 && sequence.resident != nullptr &&
+         active_.num_adapters() >= options_.cluster_adapters && !active_.Uses(sequence.resident) &&
+         !sequence.overdue && sequence.preemptions == 0 && options_.max_overtakes > 0;
+}
+
+// The limit of a step that would be broken with it.
+std::optional<Blocked> Scheduler::StepLimit(const Sequence& sequence) const {
+  if (active_.num_choices() + sequence.num_choices() > options_.max_running) return Blocked::kRows;
+  if (sequence.resident == nullptr || active_.Uses(sequence.resident)) return std::nullopt;
+  if (active_.num_adapters() >= options_.max_step_adapters) return Blocked::kAdapters;
+  if (active_.rank_sum() + sequence.resident->max_rank > options_.max_step_rank_sum) {
+    return Blocked::kRank;
   }
-  return choices <= options_.max_running &&
-         static_cast<int64_t>(adapters.size()) <= options_.max_step_adapters &&
-         rank_sum <= options_.max_step_rank_sum;
+  return std::nullopt;
+}
+
+int64_t Scheduler::CachedPages(const Sequence& sequence) const {
+  return options_.prefix_cache ? prefixes_.MatchLength(MatchableKeys(sequence)) : 0;
 }
 
 // Somebody computes the first page that this one would compute: it waits and takes it from there.
@@ -102,6 +202,18 @@ bool Scheduler::JoinsPrefill(const Sequence& sequence, int64_t cached) const {
   const std::span<const PrefixKey> keys = MatchableKeys(sequence);
   return options_.prefix_cache && cached < static_cast<int64_t>(keys.size()) &&
          computing_.contains(keys[static_cast<size_t>(cached)]);
+}
+
+// FitsPeak, but asked once for all that are at least as large: pages only get fewer in a step.
+bool Scheduler::FitsPeakToo(const Sequence& entering, int64_t adapter_pages) {
+  const Peak peak{.tokens = entering.num_tokens(),
+                  .remaining = entering.peak_tokens() - entering.num_tokens(),
+                  .choices = entering.num_choices(),
+                  .adapter_pages = adapter_pages + IdlePages(entering)};
+  if (too_large_.has_value() && peak.IsAtLeast(*too_large_)) return false;
+  if (FitsPeak(&entering, adapter_pages)) return true;
+  too_large_ = peak;
+  return false;
 }
 
 // Whether everything that runs, `entering` (if not null) and `adapter_pages` to be loaded fit
@@ -121,9 +233,7 @@ bool Scheduler::FitsPeak(const Sequence* entering, int64_t adapter_pages) const 
   adapters += pin_pages_ - residency_.num_pinned_pages();
   if (entering != nullptr) {
     add(*entering, false);
-    if (entering->resident != nullptr && entering->resident->idle()) {
-      adapters += entering->resident->pages();
-    }
+    adapters += IdlePages(*entering);
   }
   return pages_.Holds(PeakPages(items), adapters);
 }
@@ -163,16 +273,16 @@ bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_page
         {sequence->pages[cached + i], host_tier_.Hold(uncached[static_cast<size_t>(i)])});
   }
   sequence->computed = (cached + restored) * kernels::kPageTokens;
-  waiting_.Remove(sequence);
+  LeaveQueue(sequence);
   if (adapter_pages > 0)
     residency_.StartLoad(resident, *pages_.adapters().Acquire(adapter_pages), now);
   const bool ready = resident == nullptr || resident->state == ResidencyState::kResident;
   sequence->state = ready ? Sequence::State::kRunning : Sequence::State::kLoading;
   if (resident != nullptr) residency_.RemoveWaiter(resident);
-  active_.insert(
-      std::upper_bound(active_.begin(), active_.end(), sequence,
-                       [](const Sequence* a, const Sequence* b) { return a->OlderThan(*b); }),
-      sequence);
+  active_.Add(sequence);
+  sequence->admitted = now;
+  if (!sequence->charged) sequence->loaded_pages += adapter_pages;
+  ChargeAdmission(sequence);
   for (size_t i = static_cast<size_t>(cached); i < MatchableKeys(*sequence).size(); ++i) {
     computing_.try_emplace(sequence->keys[i], sequence);
   }
@@ -183,6 +293,7 @@ bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_page
   Request* request = sequence->request;
   if (!request->admitted) {
     request->admitted = true;
+    ++num_admitted_;
     Push(request, {.kind = StreamEvent::Kind::kAdmitted,
                    .choice = sequence->choice,
                    .cached_tokens = static_cast<int32_t>(sequence->computed),
@@ -191,14 +302,25 @@ bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_page
   return true;
 }
 
+void Scheduler::LeaveQueue(Sequence* sequence) {
+  waiting_.Remove(sequence);
+  if (std::exchange(sequence->overdue, false)) overdue_.erase(sequence);
+}
+
+void Scheduler::ChargeAdmission(Sequence* sequence) {
+  if (sequence->charged) return;
+  sequence->charged = true;
+  const auto uncached = static_cast<double>(sequence->prompt_tokens() - sequence->computed);
+  const auto pages = static_cast<double>(sequence->loaded_pages);
+  waiting_.Charge(sequence->request->tenant, uncached + options_.adapter_page_price * pages);
+}
+
 // Loads begin when a request arrives, in the queue's order, with pages that nobody ahead wants and
 // that nobody who runs was promised: a conservative server promises what everybody needs to his
 // end; an optimistic one the watermark, and a page to each choice that runs. What runs short
 // nevertheless takes the pages of staged loads before anybody is preempted (ReserveDecode).
-void Scheduler::StageLoads(std::span<Sequence* const> window, absl::Time now) {
-  int64_t growth = 0;
-  for (const Sequence* sequence : active_) growth += sequence->num_choices();
-  const int64_t promised = pages_.divided() ? 0 : std::max(watermark_pages_, growth);
+void Scheduler::StageLoads(absl::Time now) {
+  const int64_t promised = pages_.divided() ? 0 : std::max(watermark_pages_, active_.num_choices());
   // False when those behind must wait too: loads follow the queue.
   const auto try_load = [&](Residency::Resident* resident, ReclaimRank rank) {
     if (resident->state != ResidencyState::kDisk) return true;
@@ -217,10 +339,16 @@ void Scheduler::StageLoads(std::span<Sequence* const> window, absl::Time now) {
     if (!try_load(resident, 0)) return;
   }
   if (!options_.prefetch_adapters) return;
-  for (size_t rank = 0; rank < window.size(); ++rank) {
-    const Sequence& sequence = *window[rank];
-    if (sequence.state != Sequence::State::kWaiting || sequence.resident == nullptr) continue;
-    if (!try_load(sequence.resident, static_cast<ReclaimRank>(rank))) return;
+  for (size_t rank = 0; rank < window_.size(); ++rank) {
+    if (window_[rank].verdict == Verdict::kNoPages) return;  // nobody behind gets what is short
+    Sequence* const sequence = window_[rank].sequence;
+    Residency::Resident* const resident = sequence->resident;
+    if (sequence->state != Sequence::State::kWaiting || resident == nullptr ||
+        resident->state != ResidencyState::kDisk) {
+      continue;
+    }
+    if (!try_load(resident, static_cast<ReclaimRank>(rank))) return;
+    if (resident->state != ResidencyState::kDisk) sequence->loaded_pages += resident->pages();
   }
 }
 

@@ -3,6 +3,7 @@
 #ifndef CHORUS_ENGINE_SCHEDULE_ENGINE_STATS_H_
 #define CHORUS_ENGINE_SCHEDULE_ENGINE_STATS_H_
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,6 +11,16 @@
 #include "engine/adapters/residency_state.h"
 
 namespace chorus::engine {
+
+// Why a request waits although its adapter could be used.
+enum class Blocked {
+  kRows,      // max_running
+  kAdapters,  // max_step_adapters, or what the runner keeps of them
+  kRank,      // max_step_rank_sum
+  kPages,     // the pool
+  kCluster,   // cluster_adapters: those whose adapter is in use go first
+};
+inline constexpr size_t kNumBlocked = 5;
 
 struct EngineStats {
   // Requests and sequences now
@@ -33,6 +44,8 @@ struct EngineStats {
   uint64_t prompt_tokens_looked_up = 0;
   uint64_t generation_tokens = 0;
   uint64_t preemptions = 0;
+  uint64_t early_aborts = 0;                       // requests
+  std::array<uint64_t, kNumBlocked> blocked = {};  // requests, each once for a reason that it met
   uint64_t adapter_loads = 0;
   uint64_t adapter_load_failures = 0;
   uint64_t adapter_evictions = 0;

@@ -27,6 +27,7 @@
 namespace chorus::engine {
 
 struct Sequence;
+struct Tenant;  // fair_queue.h
 
 // Whether the sampler looks at prompt and output.
 inline bool HasPenalties(const kernels::SamplingParams& sampling) {
@@ -45,6 +46,7 @@ inline int64_t PenaltyIds(const kernels::SamplingParams& sampling, int64_t promp
 struct Request {
   GenerateRequest spec;
   std::shared_ptr<TokenStream> stream;  // shared with the reader
+  Tenant* tenant = nullptr;             // its account, while it lives in a scheduler
   uint64_t serial = 0;                  // of arrival
   absl::Time submitted;
   PrefixKey root;
@@ -77,28 +79,46 @@ struct Sequence {
   // Of its pages, from the host before its first step; their slots are held until then.
   std::vector<kernels::HostPageCopy> restores;
   int32_t preemptions = 0;
-  int32_t overtaken = 0;  // admissions that passed it while it was blocked
+  absl::Time admitted;                                 // the last time
+  absl::Time forecast_at;                              // the first one of its first token
+  absl::Duration forecast = absl::InfiniteDuration();  // infinite: there was none
+  // How it is charged (FairQueue)
+  bool charged = false;      // once, when it is first admitted
+  int64_t loaded_pages = 0;  // of its adapter, for its sake, before that
+  int64_t cached_hint = 0;   // prompt tokens that were cached when somebody looked
+  // How it waits
+  int32_t overtaken = 0;    // admissions that passed it while it was blocked
+  bool overdue = false;     // nobody may pass it any more
+  uint32_t blocked_by = 0;  // a bit for each Blocked it has met
 
-  int64_t num_tokens() const {
-    return static_cast<int64_t>(request->spec.prompt.size() + output.size());
-  }
+  int64_t prompt_tokens() const { return static_cast<int64_t>(request->spec.prompt.size()); }
+  int64_t num_tokens() const { return prompt_tokens() + static_cast<int64_t>(output.size()); }
   int32_t token(int64_t i) const {
-    const int64_t prompt = static_cast<int64_t>(request->spec.prompt.size());
+    const int64_t prompt = prompt_tokens();
     return i < prompt ? request->spec.prompt[static_cast<size_t>(i)]
                       : output[static_cast<size_t>(i - prompt)];
   }
-  int64_t peak_tokens() const {
-    return static_cast<int64_t>(request->spec.prompt.size()) + request->spec.max_tokens;
-  }
+  int64_t peak_tokens() const { return prompt_tokens() + request->spec.max_tokens; }
   int32_t num_choices() const { return 1 + unforked; }
   int64_t num_penalties(int32_t vocabulary) const {
-    return PenaltyIds(request->spec.sampling, static_cast<int64_t>(request->spec.prompt.size()),
-                      static_cast<int64_t>(output.size()), vocabulary);
+    return PenaltyIds(request->spec.sampling, prompt_tokens(), static_cast<int64_t>(output.size()),
+                      vocabulary);
   }
   // Old before young; the order in which preemption spares.
   bool OlderThan(const Sequence& other) const {
     if (request->serial != other.request->serial) return request->serial < other.request->serial;
     return choice < other.choice;
+  }
+};
+
+struct OlderSequence {
+  bool operator()(const Sequence* a, const Sequence* b) const { return a->OlderThan(*b); }
+};
+
+struct SoonerDeadline {
+  bool operator()(const Request* a, const Request* b) const {
+    return a->spec.deadline != b->spec.deadline ? a->spec.deadline < b->spec.deadline
+                                                : a->serial < b->serial;
   }
 };
 

@@ -13,6 +13,7 @@ namespace {
 // How long a sequence sits out for the pages of a staged load that is being cancelled, rather than
 // somebody being preempted.
 constexpr absl::Duration kStagedPatience = absl::Milliseconds(20);
+constexpr double kTokenService = 2.0;  // of a token drawn, in prompt tokens
 
 }  // namespace
 
@@ -36,9 +37,11 @@ Scheduler::Scheduler(const EngineOptions& options, const ModelLimits& model,
            .max_loads = options.max_loads,
            .max_load_bytes = options.max_load_bytes,
            .keep_idle = options.cache_idle_adapters}),
+      waiting_(options.tenant_weights),
       pin_pages_(static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids))),
       watermark_pages_(static_cast<int64_t>(options.admission_watermark *
-                                            static_cast<double>(pool_view.num_ids))) {
+                                            static_cast<double>(pool_view.num_ids))),
+      pace_(options.max_prefill_chunk / 2) {
   pages_.Register(&prefixes_, &residency_);
   counters_.pages_total = pool_view.num_ids;
 }
@@ -48,6 +51,8 @@ Scheduler::~Scheduler() = default;
 void Scheduler::Submit(std::unique_ptr<Request> request, absl::Time now) {
   request->serial = next_serial_++;
   request->submitted = now;
+  request->tenant = waiting_.Open(request->spec.tenant);
+  if (request->spec.deadline != absl::InfiniteFuture()) by_deadline_.insert(request.get());
   auto sequence = std::make_unique<Sequence>();
   sequence->request = request.get();
   sequence->unforked = request->spec.num_choices - 1;
@@ -55,6 +60,7 @@ void Scheduler::Submit(std::unique_ptr<Request> request, absl::Time now) {
   if (request->spec.adapter != nullptr) {
     sequence->resident = residency_.AddWaiter(request->spec.adapter);
   }
+  sequence->cached_hint = CachedPages(*sequence) * kernels::kPageTokens;
   waiting_.Add(sequence.get());
   request->sequences.push_back(std::move(sequence));
   const std::string id = request->spec.request_id;
@@ -78,6 +84,7 @@ void Scheduler::OnLoadDone(const LoadDone& done, absl::Time now) {
   if (done.status.ok()) {
     ++counters_.adapter_loads;
     load_seconds_.push_back(absl::ToDoubleSeconds(result.took));
+    if (result.resident != nullptr) pace_.AddLoad(result.resident->pages(), result.took);
   }
   if (result.resident == nullptr) return;
   std::vector<Sequence*> users;
@@ -89,8 +96,11 @@ void Scheduler::OnLoadDone(const LoadDone& done, absl::Time now) {
     return;
   }
   ++counters_.adapter_load_failures;
-  for (Sequence* sequence : waiting_) {
-    if (sequence->resident == result.resident) users.push_back(sequence);
+  for (const auto& [id, request] : requests_) {
+    for (const auto& sequence : request->sequences) {
+      const bool waits = sequence->state == Sequence::State::kWaiting;
+      if (waits && sequence->resident == result.resident) users.push_back(sequence.get());
+    }
   }
   for (Sequence* sequence : users) Finish(sequence, FinishReason::kError, -1, result.status);
 }
@@ -107,7 +117,9 @@ void Scheduler::Forget(const AdapterKey& key) {
 }
 
 std::optional<StepPlan> Scheduler::PlanStep(absl::Time now) {
+  now_ = now;
   ExpireDeadlines(now);
+  RefuseLate(now);
   ReserveDecode(now);
   Admit(now);
   planned_ = ChooseRows(now);
@@ -135,21 +147,17 @@ void Scheduler::AddArrivals(StepPlan* plan) const {
 void Scheduler::CommitStep(const StepResult& result, absl::Duration step_time) {
   pages_.EndStep(epoch_);
   ++counters_.steps;
-  NoteStepTime(step_time);
-  host_tier_.NoteStep(step_time, row_time_);
+  int64_t rows = 0;
+  for (const PlannedSequence& planned : planned_) rows += planned.rows;
+  pace_.AddStep(rows, step_time);
+  now_ += step_time;
+  host_tier_.NoteStep(step_time, pace_.row_time());
+  if (pace_.known()) {
+    prefixes_.SetPageSeconds(absl::ToDoubleSeconds(pace_.row_time()) * kernels::kPageTokens);
+  }
   for (const PlannedSequence& planned : planned_) CommitSequence(planned, result);
   planned_.clear();
   for (const std::string& id : std::exchange(slow_, {})) Cancel(id, -1, FinishReason::kSlowReader);
-}
-
-void Scheduler::NoteStepTime(absl::Duration step_time) {
-  int64_t rows = 0;
-  for (const PlannedSequence& planned : planned_) rows += planned.rows;
-  // Few rows take as long as the weights take to be read, which says nothing about one more.
-  if (rows < options_.max_prefill_chunk / 2) return;
-  const absl::Duration row_time = step_time / rows;
-  row_time_ = row_time_ == absl::ZeroDuration() ? row_time : (row_time_ * 7 + row_time) / 8;
-  prefixes_.SetPageSeconds(absl::ToDoubleSeconds(row_time_) * kernels::kPageTokens);
 }
 
 void Scheduler::FailAll(const absl::Status& status) {
@@ -160,18 +168,11 @@ void Scheduler::FailAll(const absl::Status& status) {
   }
 }
 
-absl::Time Scheduler::next_deadline() const {
-  absl::Time next = absl::InfiniteFuture();
-  for (const auto& [id, request] : requests_) next = std::min(next, request->spec.deadline);
-  return next;
-}
-
 void Scheduler::FillStats(EngineStats* stats) const {
   *stats = counters_;
-  for (const auto& [id, request] : requests_) {
-    ++(request->admitted ? stats->requests_running : stats->requests_waiting);
-  }
-  stats->sequences_running = static_cast<int64_t>(active_.size());
+  stats->requests_running = num_admitted_;
+  stats->requests_waiting = static_cast<int64_t>(requests_.size()) - num_admitted_;
+  stats->sequences_running = active_.size();
   stats->pages_free = pages_.num_free();
   stats->pages_draining = pages_.num_draining();
   stats->pages_adapters = residency_.num_pages();
@@ -187,24 +188,22 @@ void Scheduler::FillStats(EngineStats* stats) const {
 }
 
 void Scheduler::ExpireDeadlines(absl::Time now) {
-  std::vector<std::string> late;
-  for (const auto& [id, request] : requests_) {
-    if (request->spec.deadline <= now) late.push_back(id);
+  while (next_deadline() <= now) {
+    const std::string id = (*by_deadline_.begin())->spec.request_id;
+    Cancel(id, -1, FinishReason::kDeadline);
   }
-  for (const std::string& id : late) Cancel(id, -1, FinishReason::kDeadline);
 }
 
 void Scheduler::ReserveDecode(absl::Time now) {
-  const std::vector<Sequence*> oldest_first = active_;
+  const std::vector<Sequence*> oldest_first = active_.sequences();
   for (Sequence* sequence : oldest_first) {
     // It may have been preempted for an older one a moment ago.
     while (sequence->state == Sequence::State::kRunning && !GrowByPage(sequence)) {
       // What is loaded for waiters yields to whoever runs.
       if (residency_.WithdrawStaged(kAnyone)) continue;
       if (AwaitStaged(now)) break;
-      Sequence* victim = YoungestButOldest();
-      if (victim == nullptr) break;  // the oldest waits for pages that drain or are being written
-      Preempt(victim);
+      if (active_.size() < 2) break;  // the oldest waits for pages that drain or are being written
+      Preempt(active_.youngest());
     }
   }
 }
@@ -230,13 +229,11 @@ bool Scheduler::GrowByPage(Sequence* sequence) {
   return true;
 }
 
-Sequence* Scheduler::YoungestButOldest() { return active_.size() < 2 ? nullptr : active_.back(); }
-
 void Scheduler::Preempt(Sequence* sequence) {
   ++counters_.preemptions;
   if (sequence->resident != nullptr) residency_.AddWaiter(sequence->request->spec.adapter);
+  active_.Remove(sequence);
   LeavePool(sequence, /*preempted=*/true);
-  active_.erase(std::find(active_.begin(), active_.end(), sequence));
   sequence->state = Sequence::State::kWaiting;
   sequence->computed = 0;
   sequence->published = 0;
@@ -245,24 +242,35 @@ void Scheduler::Preempt(Sequence* sequence) {
   waiting_.Add(sequence);
 }
 
+// Decodes first, oldest first; then prompts, in the order of their turns.
 std::vector<PlannedSequence> Scheduler::ChooseRows(absl::Time now) {
   std::vector<PlannedSequence> chosen;
   StepBudget budget(options_.max_step_tokens, model_.runner, model_.vocabulary);
-  const auto choose = [&](bool decodes) {
-    for (Sequence* sequence : active_) {
-      if (budget.rows() == 0) break;
-      const int64_t left = sequence->num_tokens() - sequence->computed;
-      if ((left == 1) != decodes) continue;
-      const int64_t leased = sequence->pages.size() * kernels::kPageTokens - sequence->computed;
-      const int64_t rows =
-          std::min({left, leased, budget.rows(), int64_t{options_.max_prefill_chunk}});
-      if (rows <= 0) continue;  // the oldest, while it waits for a page
-      if (!MayRun(*sequence, rows, now)) continue;
-      if (budget.Take(*sequence, rows)) chosen.push_back({sequence, rows});
-    }
+  // The rows that it was given; 0 where it cannot run now.
+  const auto choose = [&](Sequence* sequence) -> int64_t {
+    const int64_t left = sequence->num_tokens() - sequence->computed;
+    const int64_t leased = sequence->pages.size() * kernels::kPageTokens - sequence->computed;
+    const int64_t rows =
+        std::min({left, leased, budget.rows(), int64_t{options_.max_prefill_chunk}});
+    if (rows <= 0) return 0;  // the oldest, while it waits for a page
+    if (!MayRun(*sequence, rows, now) || !budget.Take(*sequence, rows)) return 0;
+    chosen.push_back({sequence, rows});
+    return rows;
   };
-  choose(/*decodes=*/true);
-  choose(/*decodes=*/false);
+  std::vector<Sequence*> prompts;
+  for (Sequence* sequence : active_) {
+    if (sequence->num_tokens() - sequence->computed > 1) {
+      prompts.push_back(sequence);
+    } else {
+      choose(sequence);
+    }
+  }
+  prompts_.Begin(prompts);
+  while (budget.rows() > 0) {
+    Sequence* const sequence = prompts_.Next();
+    if (sequence == nullptr) break;
+    prompts_.Took(choose(sequence));
+  }
   return chosen;
 }
 
@@ -277,7 +285,8 @@ bool Scheduler::MayRun(const Sequence& sequence, int64_t rows, absl::Time now) c
   const absl::Duration left = progress.layer_time * (num_layers_ - progress.layers_there) -
                               std::min(now - progress.at, progress.layer_time);
   const double share = 1.0 - 1.0 / num_layers_;  // of the step, before its last layer
-  return progress.layers_there >= 1 && left <= row_time_ * (static_cast<double>(rows) * share);
+  return progress.layers_there >= 1 &&
+         left <= pace_.row_time() * (static_cast<double>(rows) * share);
 }
 
 void Scheduler::CommitSequence(const PlannedSequence& planned, const StepResult& result) {
@@ -338,6 +347,8 @@ Sequence* Scheduler::Fork(Sequence* parent, int32_t choice) {
   child->keys = parent->keys;
   child->published = parent->published;
   child->preemptions = parent->preemptions;
+  child->charged = true;
+  child->admitted = parent->admitted;
   PageLease fresh = parent->spare.TakeFrom(parent->spare.size() - 1);
   --parent->unforked;
   const int64_t full = parent->computed / kernels::kPageTokens;
@@ -351,10 +362,7 @@ Sequence* Scheduler::Fork(Sequence* parent, int32_t choice) {
   }
   if (child->resident != nullptr) residency_.Hold(child->resident);
   Sequence* result = child.get();
-  active_.insert(
-      std::upper_bound(active_.begin(), active_.end(), result,
-                       [](const Sequence* a, const Sequence* b) { return a->OlderThan(*b); }),
-      result);
+  active_.AddFork(result);
   parent->request->sequences.push_back(std::move(child));
   return result;
 }
@@ -373,7 +381,9 @@ void Scheduler::AcceptToken(Sequence* sequence, const kernels::SampledToken& tok
     Finish(sequence, FinishReason::kStop, token.token, absl::OkStatus());
     return;
   }
+  if (sequence->output.empty()) NoteFirstToken(*sequence);
   ++counters_.generation_tokens;
+  waiting_.Charge(sequence->request->tenant, kTokenService);
   StreamEvent event;
   event.choice = sequence->choice;
   event.token = token;
@@ -393,13 +403,22 @@ void Scheduler::Finish(Sequence* sequence, FinishReason reason, int32_t stop_tok
                        absl::Status status) {
   Request* request = sequence->request;
   if (sequence->state == Sequence::State::kWaiting) {
-    waiting_.Remove(sequence);
+    LeaveQueue(sequence);
     if (sequence->resident != nullptr) residency_.RemoveWaiter(sequence->resident);
   } else {
+    active_.Remove(sequence);
     LeavePool(sequence, /*preempted=*/false);
-    active_.erase(std::find(active_.begin(), active_.end(), sequence));
+    if (reason == FinishReason::kStop || reason == FinishReason::kLength) {
+      pace_.AddSequence(now_ - sequence->admitted);
+    }
   }
   const bool last = request->sequences.size() == 1;
+  if (last) {
+    if (request->admitted) --num_admitted_;
+    by_deadline_.erase(request);
+    waiting_.Close(request->tenant);
+    request->tenant = nullptr;
+  }
   if (last) on_ended_(request->spec.request_id);
   for (int32_t i = 0; i < sequence->num_choices(); ++i) {
     Push(request, {.kind = StreamEvent::Kind::kFinished,

@@ -15,25 +15,29 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "engine/adapters/residency.h"
 #include "engine/memory/page_supply.h"
 #include "engine/memory/prefix_cache.h"
 #include "engine/memory/reclaim_order.h"
 #include "engine/model/runner.h"
 #include "engine/model/step_plan.h"
+#include "engine/schedule/active_set.h"
+#include "engine/schedule/admission_window.h"
 #include "engine/schedule/batch_builder.h"
 #include "engine/schedule/engine_options.h"
 #include "engine/schedule/engine_stats.h"
+#include "engine/schedule/fair_queue.h"
 #include "engine/schedule/host_tier.h"
+#include "engine/schedule/pace.h"
+#include "engine/schedule/prompt_turns.h"
 #include "engine/schedule/request.h"
-#include "engine/schedule/waiting_queue.h"
 
 namespace chorus::engine {
 
@@ -85,7 +89,9 @@ class Scheduler {
   }
   int num_loading() const { return residency_.num_loading(); }
   // When PlanStep should be asked again although nothing happened: the earliest deadline.
-  absl::Time next_deadline() const;
+  absl::Time next_deadline() const {
+    return by_deadline_.empty() ? absl::InfiniteFuture() : (*by_deadline_.begin())->spec.deadline;
+  }
   void FillStats(EngineStats* stats) const;
   std::vector<AdapterResidency> AdapterSnapshot() const { return residency_.Snapshot(); }
   ResidencyChanges TakeResidencyChanges() { return residency_.TakeChanges(); }
@@ -93,21 +99,39 @@ class Scheduler {
   std::vector<double> TakeLoadSeconds() { return std::exchange(load_seconds_, {}); }
 
  private:
-  enum class Verdict { kAdmitted, kParked, kBlocked, kNoPages };
-
   // submission.cc
   absl::Status CheckSampling(const GenerateRequest& request) const;
 
+  // early_abort.cc
+  absl::Time FirstTokenDeadline(const Request& request) const;
+  void NoteFirstToken(const Sequence& sequence);
+  void RefuseLate(absl::Time now);
+
   // admission.cc
   void Admit(absl::Time now);
+  bool IsWindowFull() const;
+  void Look(Sequence* sequence);
+  void AdmitDeferred(absl::Time now);
+  void Consider(ReclaimRank rank, Passed* passed, absl::Time now);
   Verdict TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now);
-  bool WithinStepLimits(const Sequence& sequence) const;
+  bool MayPass(const Sequence& sequence, Passed* passed);
+  void AddPassed(Sequence* sequence, Passed* passed);
+  void MakeOverdue(Sequence* sequence, Passed* passed);
+  void NoteBlocked(Sequence* sequence, Blocked reason);
+  bool IsOnItsWay(const Sequence& sequence) const;
+  bool IsReady(const Sequence& sequence) const;
+  bool IsDeferred(const Sequence& sequence) const;
+  std::optional<Blocked> StepLimit(const Sequence& sequence) const;
+  int64_t CachedPages(const Sequence& sequence) const;
   bool JoinsPrefill(const Sequence& sequence, int64_t cached) const;
+  bool FitsPeakToo(const Sequence& entering, int64_t adapter_pages);
   bool FitsPeak(const Sequence* entering, int64_t adapter_pages) const;
   int64_t PagesWanted(const Sequence& sequence, int64_t cached) const;
   bool Reserve(Sequence* sequence, int64_t cached, int64_t adapter_pages, ReclaimRank rank,
                absl::Time now);
-  void StageLoads(std::span<Sequence* const> window, absl::Time now);
+  void LeaveQueue(Sequence* sequence);
+  void ChargeAdmission(Sequence* sequence);
+  void StageLoads(absl::Time now);
 
   // scheduler.cc
   void ExpireDeadlines(absl::Time now);
@@ -115,11 +139,9 @@ class Scheduler {
   bool AwaitStaged(absl::Time now);
   bool GrowByPage(Sequence* sequence);
   void Preempt(Sequence* sequence);
-  Sequence* YoungestButOldest();
   std::vector<PlannedSequence> ChooseRows(absl::Time now);
   bool MayRun(const Sequence& sequence, int64_t rows, absl::Time now) const;
   void AddArrivals(StepPlan* plan) const;
-  void NoteStepTime(absl::Duration step_time);
   void CommitSequence(const PlannedSequence& planned, const StepResult& result);
   void Publish(Sequence* sequence);
   Sequence* Fork(Sequence* parent, int32_t choice);
@@ -138,8 +160,13 @@ class Scheduler {
   HostTier host_tier_;
   Residency residency_;
   absl::flat_hash_map<std::string, std::unique_ptr<Request>> requests_;
-  WaitingQueue waiting_;
-  std::vector<Sequence*> active_;                        // LOADING or RUNNING, oldest first
+  std::set<Request*, SoonerDeadline> by_deadline_;  // those that have one
+  FairQueue waiting_;
+  std::set<Sequence*, OlderSequence> overdue_;  // of those: passed as often as they may be
+  ActiveSet active_;
+  PromptTurns prompts_;
+  std::optional<Peak> too_large_;  // for this step's pages, by the conservative test
+  std::vector<Candidate> window_;  // of this step's admission
   absl::flat_hash_map<PrefixKey, Sequence*> computing_;  // prompt pages being computed
   std::vector<PlannedSequence> planned_;                 // of the step under way
   std::vector<std::string> slow_;                        // requests whose stream was full in it
@@ -148,9 +175,12 @@ class Scheduler {
   absl::Time staged_patience_ = absl::InfinitePast();  // how long staged loads may take to yield
   int64_t pin_pages_ = 0;
   int64_t watermark_pages_ = 0;
-  absl::Duration row_time_;  // of a prompt's row, as the last steps took; zero: not known
+  Pace pace_;
+  absl::Time now_;                                   // when the step under way was planned
+  absl::Time next_forecast_ = absl::InfinitePast();  // of RefuseLate
   uint64_t epoch_ = 0;
   uint64_t next_serial_ = 1;
+  int64_t num_admitted_ = 0;  // requests
   EngineStats counters_;
 };
 

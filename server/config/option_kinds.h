@@ -17,6 +17,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "server/config/byte_size.h"
 #include "server/config/options.h"
 
@@ -140,23 +141,78 @@ Option OptionalBytesOption(OptionText text, At at, int64_t min, int64_t max) {
   return option;
 }
 
-// A share: from 0 to below 1.
+// The shortest form that reads back the same.
+inline std::string NumberText(double number) {
+  char digits[32];
+  const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+  return std::string(digits, end);
+}
+
+// The range is for in_range to say.
 template <class At>
-Option ShareOption(OptionText text, At at) {
-  Option option = OptionOf(std::move(text), "0 to below 1", "a number from 0 to below 1");
-  option.print = [at](const ServerConfig& config) {
-    char digits[32];  // the shortest form that reads back the same
-    const auto end = std::to_chars(digits, digits + sizeof digits, at(config)).ptr;
-    return std::string(digits, end);
-  };
+Option AnyNumberOption(OptionText text, At at, const std::string& range) {
+  Option option = OptionOf(std::move(text), range, "a number from " + range);
+  option.print = [at](const ServerConfig& config) { return NumberText(at(config)); };
   option.parse = [at](const std::string& value, ServerConfig* config) {
     double number = 0.0;
     if (!absl::SimpleAtod(value, &number) || !std::isfinite(number)) return false;
     at(*config) = number;
     return true;
   };
+  return option;
+}
+
+template <class At>
+Option NumberOption(OptionText text, At at, double min, double max) {
+  Option option = AnyNumberOption(std::move(text), at, absl::StrCat(min, " to ", max));
+  option.in_range = [at, min, max](const ServerConfig& config) {
+    return at(config) >= min && at(config) <= max;
+  };
+  return option;
+}
+
+// A share: from 0 to below 1.
+template <class At>
+Option ShareOption(OptionText text, At at) {
+  Option option = AnyNumberOption(std::move(text), at, "0 to below 1");
   option.in_range = [at](const ServerConfig& config) {
     return at(config) >= 0.0 && at(config) < 1.0;
+  };
+  return option;
+}
+
+// A map from names to weights: "acme=2,trial=0.5". A name has neither '=' nor ','.
+template <class At>
+Option WeightsOption(OptionText text, At at) {
+  constexpr double kMin = 0.001, kMax = 1000.0;
+  const std::string range = absl::StrCat("weights ", kMin, " to ", kMax);
+  Option option = OptionOf(std::move(text), range, "NAME=WEIGHT,… with each name once, " + range);
+  option.print = [at](const ServerConfig& config) {
+    std::vector<std::string> parts;
+    for (const auto& [name, weight] : at(config)) {
+      parts.push_back(absl::StrCat(name, "=", NumberText(weight)));
+    }
+    return absl::StrJoin(parts, ",");
+  };
+  option.parse = [at](const std::string& value, ServerConfig* config) {
+    std::decay_t<decltype(at(*config))> weights;
+    for (const std::string& part : std::vector<std::string>(absl::StrSplit(value, ','))) {
+      const std::pair<std::string, std::string> sides =
+          absl::StrSplit(part, absl::MaxSplits('=', 1));
+      double weight = 0.0;
+      if (sides.first.empty() || sides.first.find('\0') != std::string::npos ||
+          !absl::SimpleAtod(sides.second, &weight) || !std::isfinite(weight) ||
+          !weights.emplace(sides.first, weight).second) {
+        return false;
+      }
+    }
+    at(*config) = std::move(weights);
+    return true;
+  };
+  option.in_range = [at](const ServerConfig& config) {
+    return std::all_of(at(config).begin(), at(config).end(), [](const auto& entry) {
+      return entry.second >= kMin && entry.second <= kMax;
+    });
   };
   return option;
 }

@@ -146,11 +146,35 @@ void AddAdmission(Table* table) {
       [](auto& c) -> auto& { return c.engine.max_waiting; }, 0, 1 << 20));
 }
 
+void AddFairness(const std::string& group, Table* table) {
+  table->push_back(IntOption(
+      {"cluster_adapters", group, "N",
+       "From so many distinct adapters on, requests for those in use go first. 0: never."},
+      [](auto& c) -> auto& { return c.engine.cluster_adapters; }, 0, 4096));
+  table->push_back(WeightsOption(
+      {"tenant_weights", group, "NAME=W,…",
+       "Shares of tenants that want more than there is; others have 1."},
+      [](auto& c) -> auto& { return c.engine.tenant_weights; }));
+  table->push_back(NumberOption(
+      {"adapter_page_price", group, "X",
+       "What loading a page of an adapter costs its tenant, in prompt tokens."},
+      [](auto& c) -> auto& { return c.engine.adapter_page_price; }, 0, 1000));
+  table->push_back(IntOption(
+      {"first_token_limit_ms", group, "MS",
+       "Refuse requests that are expected to have their first token later than that. 0: none."},
+      [](auto& c) -> auto& { return c.engine.first_token_limit_ms; }, 0, 3'600'000));
+  table->push_back(SwitchOption(
+      {"early_abort", group, "",
+       "Refuse requests that are expected to have their first token after their deadline."},
+      [](auto& c) -> auto& { return c.engine.early_abort; }));
+}
+
 void AddQueues(Table* table) {
   const std::string group = "Scheduling";
   table->push_back(IntOption(
       {"max_overtakes", group, "N", "Requests that may pass one whose memory is not free yet."},
       [](auto& c) -> auto& { return c.engine.max_overtakes; }, 0, 1 << 20));
+  AddFairness(group, table);
   table->push_back(ShareOption(
       {"admission_watermark", group, "SHARE",
        "Share of the pool kept free for sequences that grow "

@@ -1,6 +1,7 @@
 #include "server/metrics/engine_families.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -65,6 +66,18 @@ void AddRequests(const EngineStats& stats, const MetricsOptions& options, Family
               static_cast<double>(stats.sequences_running));
   list->Counter("vllm:num_preemptions_total", "Sequences put back for want of memory.",
                 static_cast<double>(stats.preemptions), labels);
+  list->Counter("chorus_early_aborts_total",
+                "Requests refused because their first token was expected too late.",
+                static_cast<double>(stats.early_aborts));
+  constexpr const char* kReasons[] = {"rows", "adapters", "rank", "pages", "cluster"};
+  static_assert(std::size(kReasons) == engine::kNumBlocked);
+  MetricFamily blocked =
+      MakeFamily(MetricType::Counter, "chorus_requests_blocked_total",
+                 "Requests that had to wait, by what was short; once for each reason.");
+  for (size_t i = 0; i < std::size(kReasons); ++i) {
+    AddSeries(static_cast<double>(stats.blocked[i]), {{"reason", kReasons[i]}}, &blocked);
+  }
+  list->Append(std::move(blocked));
   list->Counter("chorus_stream_overflows_total",
                 "Requests ended because their reader let too many tokens wait.",
                 static_cast<double>(stats.slow_readers));

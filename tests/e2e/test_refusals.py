@@ -244,6 +244,28 @@ def test_a_full_queue_says_when_to_come_again(start_daemon, slow_model_dir):
         assert client.generate("base", "hello", max_tokens=1).only.finish == "LENGTH"
 
 
+@pytest.mark.reaches("FIRST_TOKEN_LATE")
+def test_who_would_wait_too_long_is_told_at_once_when_to_come_again(start_daemon, slow_model_dir):
+    daemon = start_daemon(
+        slow_model_dir, max_running=1, max_prefill_chunk=16, first_token_limit_ms=100
+    )
+    with Client(daemon.address) as client:
+        # From the first it learns how long a step takes, and how long a request holds its place.
+        client.generate("base", [9] * 32, max_tokens=1000, ignore_eos=True)
+        running = client.start(
+            "base", "go on", request_id="r0", max_tokens=4000, ignore_eos=True
+        ).wait_for_tokens()
+        late = refused(client, request("base", "hello"))
+        assert (late.code, late.reason) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "FIRST_TOKEN_LATE",
+        )
+        assert late.retry_after_ms > 0
+        client.cancel("r0")
+        assert running.join().only.finish == "CANCELLED"
+        assert client.generate("base", "hello", max_tokens=1).only.finish == "LENGTH"
+
+
 @pytest.mark.reaches("CHAT_UNAVAILABLE")
 def test_a_model_without_a_chat_template_still_takes_text(start_daemon, tmp_path):
     model = tiny_model.write(tmp_path / "plain")

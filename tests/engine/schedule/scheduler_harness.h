@@ -3,6 +3,7 @@
 #ifndef CHORUS_TESTS_ENGINE_SCHEDULE_SCHEDULER_HARNESS_H_
 #define CHORUS_TESTS_ENGINE_SCHEDULE_SCHEDULER_HARNESS_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -73,7 +74,7 @@ class SchedulerHarness {
     if (absl::Status status = scheduler_.Validate(request); !status.ok()) return status;
     const std::string id = request.request_id;
     std::unique_ptr<Request> made = scheduler_.MakeRequest(std::move(request));
-    streams_[id] = made->stream;
+    streams_[id] = {made->stream, made->spec.num_choices};
     scheduler_.Submit(std::move(made), now_);
     return absl::OkStatus();
   }
@@ -82,13 +83,17 @@ class SchedulerHarness {
 
   // Plans and runs one step; false when nothing could run.
   bool Step() {
+    return Step([this](const StepPlan&) { return step_time; });
+  }
+  bool Step(const std::function<absl::Duration(const StepPlan&)>& time_of) {
     std::optional<StepPlan> plan = scheduler_.PlanStep(now_);
     if (!plan.has_value()) return false;
+    const absl::Duration took = time_of(*plan);
     const absl::StatusOr<StepResult> result = runner_.Run(*plan);
     CHORUS_CHECK(result.ok());
     last_plan_ = *std::move(plan);
-    scheduler_.CommitStep(*result, step_time);
-    now_ += step_time;
+    scheduler_.CommitStep(*result, took);
+    now_ += took;
     Listen();
     return true;
   }
@@ -120,13 +125,17 @@ class SchedulerHarness {
   }
 
   void Listen() {
-    for (auto& [id, stream] : streams_) {
-      for (StreamEvent& event : stream->Drain()) {
+    for (auto it = streams_.begin(); it != streams_.end();) {
+      auto& [id, open] = *it;
+      for (StreamEvent& event : open.stream->Drain()) {
         Heard& heard = heard_[{id, event.choice}];
         if (event.kind == StreamEvent::Kind::kToken) heard.tokens.push_back(event.token.token);
-        if (event.kind == StreamEvent::Kind::kFinished) heard.finished.push_back(event);
         if (event.kind == StreamEvent::Kind::kAdmitted) admitted_[id] = event;
+        if (event.kind != StreamEvent::Kind::kFinished) continue;
+        heard.finished.push_back(event);
+        --open.choices;
       }
+      it = open.choices == 0 ? streams_.erase(it) : std::next(it);
     }
   }
 
@@ -157,7 +166,11 @@ class SchedulerHarness {
   Scheduler scheduler_;
   absl::Time now_ = absl::UnixEpoch();
   StepPlan last_plan_;
-  std::map<std::string, std::shared_ptr<TokenStream>> streams_;
+  struct Open {
+    std::shared_ptr<TokenStream> stream;
+    int32_t choices = 0;  // that have not ended
+  };
+  std::map<std::string, Open> streams_;
   std::map<std::pair<std::string, int32_t>, Heard> heard_;
   std::map<std::string, StreamEvent> admitted_;
 };

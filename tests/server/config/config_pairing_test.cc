@@ -1,4 +1,5 @@
 // Every field of chorus.v1.Config has its flag, and reaches its own place in ServerConfig.
+#include <map>
 #include <utility>
 
 #include "chorus/v1/config.pb.h"
@@ -49,6 +50,11 @@ const std::vector<std::pair<std::string, std::string>>& Settings() {
       {"max-step-rank-sum", "4097"},
       {"max-waiting", "4098"},
       {"max-overtakes", "18"},
+      {"cluster-adapters", "9"},
+      {"tenant-weights", "acme=2,trial=0.5"},
+      {"adapter-page-price", "3.5"},
+      {"first-token-limit-ms", "2501"},
+      {"early-abort", "true"},
       {"admission-watermark", "0.03"},
       {"pin-budget", "0.26"},
       {"prefix-cache", "false"},
@@ -131,6 +137,12 @@ TEST(ConfigPairingTest, FlagsReachTheirFields) {
   EXPECT_EQ(config.engine.max_step_rank_sum, 4097);
   EXPECT_EQ(config.engine.max_waiting, 4098);
   EXPECT_EQ(config.engine.max_overtakes, 18);
+  EXPECT_EQ(config.engine.cluster_adapters, 9);
+  EXPECT_EQ(config.engine.tenant_weights,
+            (std::map<std::string, double>{{"acme", 2.0}, {"trial", 0.5}}));
+  EXPECT_EQ(config.engine.adapter_page_price, 3.5);
+  EXPECT_EQ(config.engine.first_token_limit_ms, 2501);
+  EXPECT_TRUE(config.engine.early_abort);
   EXPECT_EQ(config.engine.admission_watermark, 0.03);
   EXPECT_EQ(config.engine.pin_budget, 0.26);
   EXPECT_FALSE(config.engine.prefix_cache);

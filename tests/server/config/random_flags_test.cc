@@ -16,10 +16,11 @@ using server::Option;
 using server::ServerConfig;
 
 const std::vector<std::string> kValues = {
-    "0",      "1",     "7",        "64",          "513",        "-1",    "4097", "65536",
-    "0.5",    "1e-3",  "nan",      "1GiB",        "2.5MB",      "3kB",   "true", "false",
-    "auto",   "f32",   "none",     "cpu",         "optimistic", "",      "=",    "--",
-    "a path", "\"'\\", "\xff\xfe", "127.0.0.1:0", "[::1]:5",    "unix:s"};
+    "0",       "1",      "7",    "64",        "513",     "-1",       "4097",
+    "65536",   "0.5",    "1e-3", "nan",       "1GiB",    "2.5MB",    "3kB",
+    "true",    "false",  "auto", "f32",       "none",    "cpu",      "optimistic",
+    "",        "=",      "--",   "a path",    "\"'\\",   "\xff\xfe", "127.0.0.1:0",
+    "[::1]:5", "unix:s", "a=2",  "a=1,b=1e2", "a=1,a=2", "=1,",      "x=nan"};
 
 std::vector<std::string> RandomWords(std::mt19937* random) {
   const auto below = [&](size_t n) {

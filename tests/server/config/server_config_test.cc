@@ -171,6 +171,15 @@ INSTANTIATE_TEST_SUITE_P(
             [](ServerConfig* c) { c->engine.max_step_rank_sum = kernels::kMaxLoraRank - 1; }},
         OutOfRange{"--max-waiting", [](ServerConfig* c) { c->engine.max_waiting = -1; }},
         OutOfRange{"--max-overtakes", [](ServerConfig* c) { c->engine.max_overtakes = -1; }},
+        OutOfRange{"--cluster-adapters", [](ServerConfig* c) { c->engine.cluster_adapters = -1; }},
+        OutOfRange{"--tenant-weights",
+                   [](ServerConfig* c) {
+                     c->engine.tenant_weights = {{"good", 1.0}, {"bad", 0.0}};
+                   }},
+        OutOfRange{"--adapter-page-price",
+                   [](ServerConfig* c) { c->engine.adapter_page_price = -0.5; }},
+        OutOfRange{"--first-token-limit-ms",
+                   [](ServerConfig* c) { c->engine.first_token_limit_ms = -1; }},
         OutOfRange{"--admission-watermark",
                    [](ServerConfig* c) { c->engine.admission_watermark = 1.0; }},
         OutOfRange{"--pin-budget", [](ServerConfig* c) { c->engine.pin_budget = -0.1; }},
