@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -39,7 +40,7 @@ struct Field {
 // Every field that PEFT 0.21 writes or once wrote. PEFT fills in auto_mapping and megatron_core for
 // ordinary adapters too; they only name Python modules, which nobody here looks at.
 constexpr Field kFields[] = {
-    {"alora_invocation_tokens", Rule::kRefusedIfSet, "activated LoRA"},
+    {kInvocationField, Rule::kRead},
     {"alpha_pattern", Rule::kRead},
     {"arrow_config", Rule::kRefusedIfHere, "Arrow routing over other adapters"},
     {"auto_mapping", Rule::kIgnored},
@@ -156,10 +157,11 @@ absl::Status CheckContradictions(const JsonValue& config, const AdapterConfig& p
   }
   const bool mica = init.is_string() && absl::EqualsIgnoreCase(*init.String(), "mica");
   const int variants = int{mica} + int{!config["velora_config"].absent()} +
-                       int{!config["monteclora_config"].absent()};
+                       int{!config["monteclora_config"].absent()} + int{!parsed.invocation.empty()};
   if (variants > 1) {
     return Refuse(Reason::kAdapterConflict, kAdapterConfigFile,
-                  "one of velora_config, monteclora_config and init_lora_weights \"mica\"",
+                  "one of alora_invocation_tokens, velora_config, monteclora_config and "
+                  "init_lora_weights \"mica\"",
                   absl::StrCat(variants));
   }
   return absl::OkStatus();
@@ -264,6 +266,23 @@ absl::Status ReadScaling(const JsonValue& config, AdapterConfig* result) {
   return ReadPatterns<double>(config["alpha_pattern"], ReadAlpha, &result->alpha_pattern);
 }
 
+// An empty list is neither kind: PEFT releases differ on what they make of it.
+absl::Status ReadInvocation(const JsonValue& tokens, AdapterConfig* result) {
+  if (tokens.absent()) return absl::OkStatus();
+  const int64_t count = std::ssize(tokens.Elements());
+  if (count < 1 || count > kMaxInvocationTokens) {
+    return Refuse(Reason::kAdapterConfigInvalid, tokens.place(),
+                  absl::StrCat("1 to ", kMaxInvocationTokens, " token ids, or null"),
+                  tokens.is_array() ? absl::StrCat(count) : tokens.Shown());
+  }
+  for (const JsonValue& token : tokens.Elements()) {
+    CHORUS_ASSIGN_OR_RETURN(const int64_t id,
+                            token.Integer(0, std::numeric_limits<int32_t>::max()));
+    result->invocation.push_back(static_cast<int32_t>(id));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<AdapterConfig> ParseAdapterConfig(std::string_view text) {
@@ -278,6 +297,7 @@ absl::StatusOr<AdapterConfig> ParseAdapterConfig(std::string_view text) {
   AdapterConfig result;
   CHORUS_RETURN_IF_ERROR(ReadScaling(config, &result));
   CHORUS_RETURN_IF_ERROR(ReadTargets(config, &result));
+  CHORUS_RETURN_IF_ERROR(ReadInvocation(config[kInvocationField], &result));
   CHORUS_RETURN_IF_ERROR(CheckContradictions(config, result));
   if (!config["base_model_name_or_path"].absent()) {
     CHORUS_ASSIGN_OR_RETURN(result.base_model_name_or_path,

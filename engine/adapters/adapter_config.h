@@ -15,6 +15,8 @@
 namespace chorus::engine {
 
 inline constexpr char kAdapterConfigFile[] = "adapter_config.json";
+inline constexpr char kInvocationField[] = "alora_invocation_tokens";
+inline constexpr int64_t kMaxInvocationTokens = 256;
 
 // "rank_pattern" or "alpha_pattern" in file order: the first key that matches a path decides.
 template <class Value>
@@ -35,6 +37,7 @@ struct AdapterConfig {
   std::optional<ModuleSelection> excluded;
   std::vector<int64_t> layers_to_transform;  // empty: all
   std::vector<std::string> layers_pattern;   // empty: any
+  std::vector<int32_t> invocation;           // of an activated LoRA; empty: it is always active
   std::string base_model_name_or_path;
 };
 

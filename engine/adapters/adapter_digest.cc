@@ -33,9 +33,13 @@ void DigestBuilder::BeginTensor(std::string_view name, std::string_view dtype,
       absl::StrCat(last_name_, "\n", std::string(dtype), "\n", absl::StrJoin(shape, "x"), "\n"));
 }
 
-AdapterDigest DigestBuilder::Finish(std::span<const AdapterModule> modules, bool use_rslora) {
+AdapterDigest DigestBuilder::Finish(const AdapterSpec& spec) {
   hash_.Add("\n");
-  hash_.Add(ModulesJson(modules, use_rslora));
+  hash_.Add(ModulesJson(spec.modules, spec.use_rslora));
+  if (!spec.invocation.empty()) {
+    hash_.Add(absl::StrCat("\n{\"alora_invocation_tokens\":[", absl::StrJoin(spec.invocation, ","),
+                           "]}"));
+  }
   return AdapterDigest{hash_.Finish()};
 }
 

@@ -1,7 +1,7 @@
 // The digest of an adapter: what it is, whatever file it came in. The grammar can never change,
 // because caches, clients and metrics carry its values.
 //
-//   digest  := SHA-256 of  "chorus adapter 1\n" tensor* "\n" modules
+//   digest  := SHA-256 of  "chorus adapter 1\n" tensor* "\n" modules alora?
 //   tensor  := name "\n" dtype "\n" shape "\n" bytes      in ascending order of name, byte by byte
 //   name    := PEFT's name, normalised: "base_model.model." … ".lora_A.weight"
 //   dtype   := "F32" | "F16" | "BF16"
@@ -10,6 +10,8 @@
 //   modules := canonical JSON, a list of  {"alpha":A,"bias":B,"module":M,"rank":R,"rslora":S}
 //              in ascending order of (layer, module): A as C's %.17g prints it, 0 without a sign;
 //              B and S true or false; M "layers.3.self_attn.q_proj"; R decimal; no spaces
+//   alora   := "\n" canonical JSON  {"alora_invocation_tokens":[…]}: only of an activated LoRA, so
+//              that the digests of all others are what they were before there were any
 #ifndef CHORUS_ENGINE_ADAPTERS_ADAPTER_DIGEST_H_
 #define CHORUS_ENGINE_ADAPTERS_ADAPTER_DIGEST_H_
 
@@ -35,8 +37,8 @@ class DigestBuilder {
   void BeginTensor(std::string_view name, std::string_view dtype,
                    const std::vector<uint64_t>& shape);
   void AddData(std::span<const std::byte> bytes) { hash_.Add(bytes); }
-  // Call once. REQUIRES: `modules` ascend by (layer, module).
-  AdapterDigest Finish(std::span<const AdapterModule> modules, bool use_rslora);
+  // Call once, with all of `spec` but its digest. REQUIRES: its modules ascend by (layer, module).
+  AdapterDigest Finish(const AdapterSpec& spec);
 
  private:
   Sha256 hash_;

@@ -54,6 +54,9 @@ struct AdapterModule {
 struct AdapterSpec {
   AdapterDigest digest;
   bool use_rslora = false;
+  // Token ids that activate it (aLoRA, Greenewald et al. 2504.12397): it computes from their last
+  // occurrence in the prompt on. Empty: from the first token on.
+  std::vector<int32_t> invocation;
   std::vector<AdapterModule> modules;   // ascending by (layer, module), at least one
   std::string base_model_name_or_path;  // informational
   std::vector<std::string> warnings;  // "alpha is 0", "base model differs: …", lost precision …

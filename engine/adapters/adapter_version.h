@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/adapters/adapter_image.h"
@@ -25,6 +27,8 @@ class AdapterVersion {
   int64_t version() const { return version_; }
   const AdapterDigest& digest() const { return digest_; }
   const ImageLayout& layout() const { return layout_; }
+  // As AdapterSpec's: empty, or what activates it.
+  const std::vector<int32_t>& invocation() const { return invocation_; }
 
   // Deleted or replaced: who holds it may still use it, but nothing of it is kept for later. Set by
   // the catalog before it tells the engine to forget, because a request may be on its way there.
@@ -37,12 +41,13 @@ class AdapterVersion {
 
  protected:
   AdapterVersion(std::string tenant, std::string name, int64_t version, AdapterDigest digest,
-                 ImageLayout layout)
+                 ImageLayout layout, std::vector<int32_t> invocation = {})
       : tenant_(std::move(tenant)),
         name_(std::move(name)),
         version_(version),
         digest_(digest),
-        layout_(std::move(layout)) {}
+        layout_(std::move(layout)),
+        invocation_(std::move(invocation)) {}
 
  private:
   const std::string tenant_;
@@ -50,6 +55,7 @@ class AdapterVersion {
   const int64_t version_;
   const AdapterDigest digest_;
   const ImageLayout layout_;
+  const std::vector<int32_t> invocation_;
   mutable std::atomic<bool> retired_{false};
 };
 

@@ -33,6 +33,7 @@ struct AdapterInfo {
   int32_t max_rank = 0;
   int64_t pages = 0;                 // leased when resident
   std::vector<std::string> modules;  // "q_proj", … that it changes anywhere
+  std::vector<int32_t> invocation;   // of an activated LoRA: the token ids that activate it
   std::string base_model_name_or_path;
   std::vector<std::string> warnings;
   absl::Time created;

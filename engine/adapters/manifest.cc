@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "engine/adapters/sha256.h"
 #include "engine/adapters/store_names.h"
@@ -63,6 +64,14 @@ class LineReader {
     int value = 0;
     CHORUS_RETURN_IF_ERROR(TakeInteger(key, 0, 1, &value));
     *out = value == 1;
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeTokens(std::string_view key, std::vector<int32_t>* out) {
+    CHORUS_ASSIGN_OR_RETURN(const std::vector<std::string> words, TakeWords(key, 1));
+    for (const absl::string_view word : absl::StrSplit(words[0], ',')) {
+      CHORUS_RETURN_IF_ERROR(Integer(std::string(word), key, 0, INT32_MAX, &out->emplace_back()));
+    }
     return absl::OkStatus();
   }
 
@@ -146,8 +155,11 @@ std::string Manifest::Serialize() const {
                                   "\nversion ", version, "\ncreated ", absl::ToUnixNanos(created),
                                   "\npinned ", pinned ? 1 : 0, "\ndigest ", digest.Hex());
   absl::StrAppend(&text, "\nconfig ", config.sha256, " ", config.bytes, "\ntensors ",
-                  tensors.sha256, " ", tensors.bytes, "\nrslora ", use_rslora ? 1 : 0, "\nbase ",
-                  absl::CHexEscape(base_model_name_or_path), "\n");
+                  tensors.sha256, " ", tensors.bytes, "\nrslora ", use_rslora ? 1 : 0, "\n");
+  if (!invocation.empty()) {
+    absl::StrAppend(&text, "invocation ", absl::StrJoin(invocation, ","), "\n");
+  }
+  absl::StrAppend(&text, "base ", absl::CHexEscape(base_model_name_or_path), "\n");
   for (const std::string& warning : warnings) {
     absl::StrAppend(&text, "warning ", absl::CHexEscape(warning), "\n");
   }
@@ -182,6 +194,9 @@ absl::StatusOr<Manifest> Manifest::Parse(std::string_view text) {
   CHORUS_RETURN_IF_ERROR(lines.TakeObject("config", &manifest.config));
   CHORUS_RETURN_IF_ERROR(lines.TakeObject("tensors", &manifest.tensors));
   CHORUS_RETURN_IF_ERROR(lines.TakeFlag("rslora", &manifest.use_rslora));
+  if (lines.NextIs("invocation")) {
+    CHORUS_RETURN_IF_ERROR(lines.TakeTokens("invocation", &manifest.invocation));
+  }
   CHORUS_RETURN_IF_ERROR(lines.TakeEscaped("base", &manifest.base_model_name_or_path));
   while (lines.NextIs("warning")) {
     CHORUS_RETURN_IF_ERROR(lines.TakeEscaped("warning", &manifest.warnings.emplace_back()));
@@ -216,6 +231,7 @@ absl::StatusOr<AdapterSpec> SpecOf(const Manifest& manifest, int32_t num_layers)
   AdapterSpec spec;
   spec.digest = manifest.digest;
   spec.use_rslora = manifest.use_rslora;
+  spec.invocation = manifest.invocation;
   spec.base_model_name_or_path = manifest.base_model_name_or_path;
   spec.warnings = manifest.warnings;
   for (const ModuleRun& run : manifest.modules) {

@@ -4,7 +4,8 @@
 //   manifest := "chorus manifest 1\n" field* module+ "end " sha256 "\n"
 //   field    := key " " value "\n", each key once and in this order:
 //               tenant NAME, name NAME, version N, created NANOSECONDS, pinned 0|1, digest HEX,
-//               config HEX BYTES, tensors HEX BYTES, rslora 0|1, base ESCAPED, warning ESCAPED *
+//               config HEX BYTES, tensors HEX BYTES, rslora 0|1, invocation ID,ID… ?, base ESCAPED,
+//               warning ESCAPED *
 //   module   := "module " first-layer " " last-layer " " linear " " rank " " alpha " " scale
 //               " " bias "\n"
 //
@@ -55,6 +56,7 @@ struct Manifest {
   ObjectName config;
   ObjectName tensors;
   bool use_rslora = false;
+  std::vector<int32_t> invocation;  // as AdapterSpec's
   std::string base_model_name_or_path;
   std::vector<std::string> warnings;
   std::vector<ModuleRun> modules;

@@ -120,6 +120,17 @@ absl::StatusOr<AdapterModule> ReadModule(int32_t layer, LoraModule module, const
   return result;
 }
 
+absl::Status CheckInvocation(const std::vector<int32_t>& invocation, const ModelConfig& model) {
+  for (const int32_t token : invocation) {
+    if (token < model.vocabulary) continue;
+    return Refuse(Reason::kAdapterConfigInvalid,
+                  absl::StrCat(kAdapterConfigFile, ": ", kInvocationField),
+                  absl::StrCat("token ids below ", model.vocabulary, ", the model's vocabulary"),
+                  absl::StrCat(token));
+  }
+  return absl::OkStatus();
+}
+
 // The one pass over the values: refuses what is not finite, feeds the digest, and keeps the largest
 // magnitude of every tensor by its offset.
 absl::StatusOr<std::map<uint64_t, float>> ScanValues(std::vector<const SafetensorsEntry*> entries,
@@ -186,8 +197,10 @@ absl::StatusOr<AdapterSpec> ReadPeftAdapter(std::string_view config_json, const 
   CHORUS_ASSIGN_OR_RETURN(const std::vector<ModuleSettings> settings,
                           ResolveModules(config, model.layers));
   CHORUS_RETURN_IF_ERROR(CheckTargets(settings, found));
+  CHORUS_RETURN_IF_ERROR(CheckInvocation(config.invocation, model));
   AdapterSpec spec;
   spec.use_rslora = config.use_rslora;
+  spec.invocation = config.invocation;
   spec.base_model_name_or_path = config.base_model_name_or_path;
   for (const auto& [key, module] : found) {
     const auto& [layer, linear] = key;
@@ -200,7 +213,7 @@ absl::StatusOr<AdapterSpec> ReadPeftAdapter(std::string_view config_json, const 
   for (const SafetensorsEntry& entry : entries) used.push_back(&entry);
   DigestBuilder digest;
   CHORUS_ASSIGN_OR_RETURN(const auto largest, ScanValues(std::move(used), tensors, &digest));
-  spec.digest = digest.Finish(spec.modules, spec.use_rslora);
+  spec.digest = digest.Finish(spec);
   AddWarnings(model, largest, &spec);
   return spec;
 }

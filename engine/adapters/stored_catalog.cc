@@ -128,6 +128,7 @@ std::shared_ptr<const StoredVersion> StoredCatalog::MakeVersion(const Manifest& 
   info.max_rank = spec.max_rank();
   info.pages = layout.num_ids;
   info.modules = ModuleNames(manifest);
+  info.invocation = manifest.invocation;
   info.base_model_name_or_path = manifest.base_model_name_or_path;
   info.warnings = manifest.warnings;
   info.created = manifest.created;
@@ -317,6 +318,7 @@ absl::StatusOr<AdapterInfo> StoredCatalog::CommitVersion(const UploadRequest& re
   manifest.config = std::move(config);
   manifest.tensors = std::move(tensors);
   manifest.use_rslora = spec.use_rslora;
+  manifest.invocation = spec.invocation;
   manifest.base_model_name_or_path = spec.base_model_name_or_path;
   manifest.warnings = spec.warnings;
   manifest.modules = ModuleRunsOf(spec);

@@ -44,7 +44,8 @@ void VersionStore::Interrupt() {
 StoredVersion::StoredVersion(std::shared_ptr<VersionStore> store, AdapterInfo info,
                              ImageLayout layout, ObjectRef config, ObjectRef tensors,
                              ObjectRef image)
-    : AdapterVersion(info.tenant, info.name, info.version, info.digest, std::move(layout)),
+    : AdapterVersion(info.tenant, info.name, info.version, info.digest, std::move(layout),
+                     info.invocation),
       store_(std::move(store)),
       info_(std::move(info)),
       config_(std::move(config)),

@@ -17,6 +17,8 @@ constexpr int64_t kMaxStepPages = int64_t{1} << 20;
 constexpr int64_t kMaxStepPenalties = int64_t{1} << 18;
 constexpr int32_t kMaxStepBiases = 1 << 16;
 constexpr int32_t kMinSlots = 1024;
+// Each sequence that crosses takes whole tiles of ranks.
+constexpr int32_t kMaxCrossings = DeviceRunnerOptions{}.max_crossing_ranks / kernels::kTileRanks;
 
 }  // namespace
 
@@ -39,13 +41,14 @@ absl::StatusOr<DeviceRunnerOptions> DeviceRunnerOptionsFor(const EngineOptions& 
   // A step of decodes has a row of each sequence.
   options.max_graph_rows = std::min(options.max_graph_rows, engine.max_running);
   const int32_t adapters = std::min(engine.max_step_adapters, engine.max_running);
-  constexpr int32_t kMostAdapters = kernels::kMaxPlanSegments / 2;
+  constexpr int32_t kMostAdapters = (kernels::kMaxPlanSegments - kMaxCrossings) / 2;
   if (adapters > kMostAdapters) {
     return absl::InvalidArgumentError(absl::StrCat("max_step_adapters: expected at most ",
                                                    kMostAdapters, " on a device, got ", adapters));
   }
-  // An adapter's rows are two segments where it decodes and prefills in one step.
-  options.max_segments = 2 * adapters;
+  // An adapter's rows are two segments where it decodes and prefills in one step, and one more for
+  // each of its sequences that comes from the base.
+  options.max_segments = 2 * adapters + kMaxCrossings;
   options.max_rank_sum = engine.max_step_rank_sum;
   options.max_page_copies = engine.max_running;
   const int64_t longest = kernels::CeilDiv(config.max_positions, kernels::kPageTokens);
@@ -67,6 +70,7 @@ RunnerLimits LimitsOf(const DeviceRunnerOptions& options) {
           .max_step_biases = options.max_biases,
           .max_adapters = options.max_slots,
           .max_adapter_pages = options.max_adapter_pages,
+          .max_step_crossing_ranks = options.max_crossing_ranks,
           .max_adapter_rank = options.max_lora_rank};
 }
 

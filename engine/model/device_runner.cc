@@ -43,6 +43,7 @@ absl::Status CheckOptions(const ModelConfig& config, const DeviceRunnerOptions& 
       CheckOption("max_lora_rank", options.max_lora_rank, 1, kernels::kMaxLoraRank));
   CHORUS_RETURN_IF_ERROR(
       CheckOption("max_rank_sum", options.max_rank_sum, options.max_lora_rank, 1 << 20));
+  CHORUS_RETURN_IF_ERROR(CheckOption("max_crossing_ranks", options.max_crossing_ranks, 0, 1 << 20));
   return CheckOption("valid_vocabulary", options.valid_vocabulary, 0, config.vocabulary);
 }
 
@@ -127,7 +128,7 @@ absl::Status DeviceRunner::TakeWorkspaces() {
                                        .limits = {.max_rows = max_rows,
                                                   .max_segments = options_.max_segments,
                                                   .max_rank = options_.max_lora_rank,
-                                                  .max_rank_sum = 2 * options_.max_rank_sum},
+                                                  .max_rank_sum = options_.max_segment_ranks()},
                                        .lora = options_.lora},
                                       stream_.get()));
   CHORUS_ASSIGN_OR_RETURN(
@@ -294,7 +295,7 @@ absl::Status DeviceRunner::CheckRanks(const StepPlan& plan) const {
     if (slots.insert(segment.slot).second) of_adapters += rank;
   }
   CHORUS_RETURN_IF_ERROR(check("adapters", of_adapters, options_.max_rank_sum));
-  return check("segments", of_segments, 2 * int64_t{options_.max_rank_sum});
+  return check("segments", of_segments, options_.max_segment_ranks());
 }
 
 absl::StatusOr<std::byte*> DeviceRunner::NextBlock() {

@@ -35,7 +35,9 @@ namespace chorus::engine {
 struct DeviceRunnerOptions {
   int32_t max_rows = 512;        // of one step
   int32_t max_graph_rows = 256;  // steps of decodes up to here are captured at start; 0: none
-  int32_t max_segments = 128;    // of one step: adapters, twice where they decode and prefill
+  // Of one step: adapters, twice where they decode and prefill, and sequences that cross from the
+  // base to an adapter.
+  int32_t max_segments = 192;
   int32_t max_page_copies = 64;
   int32_t max_page_ids = 1 << 16;   // of all sequences of a step
   int32_t max_penalties = 1 << 18;  // distinct ids of all samples of a step
@@ -43,12 +45,15 @@ struct DeviceRunnerOptions {
   int32_t max_slots = 1024;          // of the slot table
   int32_t max_adapter_pages = 1024;  // of one adapter
   int32_t max_lora_rank = kernels::kMaxLoraRank;
-  int32_t max_rank_sum = 4096;  // of one step: Σ over distinct adapters of their largest rank
+  int32_t max_rank_sum = 4096;       // of one step: Σ over distinct adapters of their largest rank
+  int32_t max_crossing_ranks = 512;  // the same over sequences that cross
   DeviceLoraSharing lora;
   int32_t valid_vocabulary = 0;  // ids at or above it are never drawn; 0: the model's vocabulary
   bool time_steps = false;       // for benches: last_step_us
   int64_t host_page_bytes = 0;   // pinned, for pages of KV that leave the pool
   DevicePoolSize pool;
+
+  int64_t max_segment_ranks() const { return 2 * int64_t{max_rank_sum} + max_crossing_ranks; }
 };
 
 // Bytes of the device that a runner has taken, by what for, and of pinned memory.

@@ -23,6 +23,9 @@ struct RunnerLimits {
   int64_t max_step_biases = kNone;     // Σ over samples
   int64_t max_adapters = kNone;        // in the pool or on their way there
   int64_t max_adapter_pages = kNone;
+  // Σ over the sequences of a step that cross from the base to an adapter, of its largest rank in
+  // whole tiles. Beyond it a prompt is cut where its adapter begins.
+  int64_t max_step_crossing_ranks = kNone;
   int32_t max_adapter_rank = kernels::kMaxLoraRank;
   // What it offers beside: slots on the host for pages that leave the pool (StepPlan::saves), and
   // how long a page takes to or from one.

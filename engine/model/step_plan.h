@@ -3,8 +3,8 @@
 // reads it; nothing in it points into either.
 //
 // * rows: those of one slot are adjacent; base rows (slot -1) come first, in no segment
-// * sequences: each with its pages and, in order of position, its rows (`sequence_rows`); one may
-//   lie in two segments, so its rows need not be adjacent
+// * sequences: each with its pages and, in order of position, its rows (`sequence_rows`); an
+//   activated LoRA's may begin with the base's rows, so its rows need not be adjacent
 // * samples: several choices may draw from one row's logits (n > 1)
 #ifndef CHORUS_ENGINE_MODEL_STEP_PLAN_H_
 #define CHORUS_ENGINE_MODEL_STEP_PLAN_H_

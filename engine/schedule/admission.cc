@@ -80,7 +80,8 @@ void Scheduler::AdmitDeferred(absl::Time now) {
 void Scheduler::Consider(ReclaimRank rank, Passed* passed, absl::Time now) {
   Candidate& candidate = window_[static_cast<size_t>(rank)];
   Sequence* const sequence = candidate.sequence;
-  if (IsOnItsWay(*sequence) || !MayPass(*sequence, passed)) return;
+  if (IsOnItsWay(*sequence) && !BeginsOnTheBase(*sequence)) return;
+  if (!MayPass(*sequence, passed)) return;
   if (candidate.deferred) {
     NoteBlocked(sequence, Blocked::kCluster);
     candidate.verdict = Verdict::kBlocked;
@@ -125,6 +126,8 @@ Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now
   const bool cold = resident != nullptr && resident->state == ResidencyState::kDisk;
   const int64_t adapter_pages = cold ? resident->pages() : 0;
   const auto block = [&](Blocked reason) {
+    // Nobody is held up for what the base computes before the adapter is there.
+    if (IsOnItsWay(*sequence)) return Verdict::kParked;
     NoteBlocked(sequence, reason);
     return reason == Blocked::kPages ? Verdict::kNoPages : Verdict::kBlocked;
   };
@@ -148,6 +151,13 @@ Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now
   if (adapter_pages > 0 && !residency_.MakeLoadRoom(*resident, rank)) return Verdict::kParked;
   return Reserve(sequence, cached, adapter_pages, rank, now) ? Verdict::kAdmitted
                                                              : block(Blocked::kPages);
+}
+
+// Whether the base has something to compute for it that is not cached.
+bool Scheduler::BeginsOnTheBase(const Sequence& sequence) const {
+  const int64_t from = sequence.request->chain.adapter->from;
+  if (sequence.resident->state == ResidencyState::kCancelling || from == 0) return false;
+  return !options_.prefix_cache || CachedPages(sequence) * kernels::kPageTokens < from;
 }
 
 void Scheduler::NoteBlocked(Sequence* sequence, Blocked reason) {

@@ -1,24 +1,35 @@
 #include "engine/schedule/batch_builder.h"
 
 #include <algorithm>
-#include <numeric>
+#include <vector>
 
 #include "kernels/check.h"
 
 namespace chorus::engine {
 namespace {
 
-int32_t SlotOf(const PlannedSequence& planned) {
-  const Residency::Resident* resident = planned.sequence->resident;
-  return resident == nullptr ? -1 : resident->slot;
+// A sequence's rows in the step: first those that the base computes, then its adapter's.
+struct Part {
+  PlannedSequence* planned;
+  int64_t base_rows;
+  int32_t slot;  // -1: all are the base's
+  int32_t first_base_row = 0;
+  int32_t first_adapter_row = 0;
+};
+
+Part PartOf(PlannedSequence* planned) {
+  const Sequence& sequence = *planned->sequence;
+  const int64_t base_rows = sequence.base_rows(planned->rows);
+  if (base_rows == planned->rows) return {planned, base_rows, -1};
+  CHORUS_CHECK_GE(sequence.resident->slot, 0);
+  return {planned, base_rows, sequence.resident->slot};
 }
 
-// Appends the sequence's rows; returns the first one's number.
-int32_t AddRows(const PlannedSequence& planned, StepPlan* plan) {
-  const Sequence& sequence = *planned.sequence;
+// Appends rows [begin, end) of the sequence's; returns the first one's number.
+int32_t AddRows(const Sequence& sequence, int64_t begin, int64_t end, StepPlan* plan) {
   const int32_t first_row = static_cast<int32_t>(plan->num_rows());
-  for (int64_t i = 0; i < planned.rows; ++i) {
-    const int64_t position = sequence.computed + i;
+  for (int64_t position = sequence.computed + begin; position < sequence.computed + end;
+       ++position) {
     plan->tokens.push_back(sequence.token(position));
     plan->positions.push_back(static_cast<int32_t>(position));
     plan->row_pages.push_back(sequence.pages[position / kernels::kPageTokens]);
@@ -27,7 +38,7 @@ int32_t AddRows(const PlannedSequence& planned, StepPlan* plan) {
 }
 
 void AddToSegment(int32_t slot, int32_t first_row, int64_t rows, StepPlan* plan) {
-  if (slot < 0) return;
+  if (rows == 0) return;
   if (plan->segments.empty() || plan->segments.back().slot != slot) {
     plan->segments.push_back({slot, first_row, 0});
   }
@@ -53,36 +64,46 @@ void AddSamples(int32_t row, PlannedSequence* planned, StepPlan* plan) {
   }
 }
 
+void AddSequence(const Part& part, StepPlan* plan) {
+  PlannedSequence& planned = *part.planned;
+  const Sequence& sequence = *planned.sequence;
+  for (int64_t r = 0; r < planned.rows; ++r) {
+    plan->sequence_rows.push_back(
+        static_cast<int32_t>(r < part.base_rows ? part.first_base_row + r
+                                                : part.first_adapter_row + r - part.base_rows));
+  }
+  plan->sequence_rows_begin.push_back(static_cast<int32_t>(plan->sequence_rows.size()));
+  const int64_t pages = PagesFor(sequence.computed + planned.rows);
+  CHORUS_CHECK_LE(pages, sequence.pages.size());
+  const std::span<const PageId> ids = sequence.pages.ids();
+  plan->page_ids.insert(plan->page_ids.end(), ids.begin(), ids.begin() + pages);
+  plan->page_begin.push_back(static_cast<int32_t>(plan->page_ids.size()));
+  if (sequence.copy.has_value()) plan->page_copies.push_back(*sequence.copy);
+  plan->restores.insert(plan->restores.end(), sequence.restores.begin(), sequence.restores.end());
+  planned.num_samples = 0;
+  if (sequence.computed + planned.rows == sequence.num_tokens()) {
+    AddSamples(plan->sequence_rows.back(), &planned, plan);
+  }
+}
+
 }  // namespace
 
 void BuildBatch(std::span<PlannedSequence> sequences, StepPlan* plan) {
-  std::vector<size_t> order(sequences.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return SlotOf(sequences[a]) < SlotOf(sequences[b]); });
+  std::vector<Part> parts;
+  for (PlannedSequence& planned : sequences) parts.push_back(PartOf(&planned));
+  for (Part& part : parts) {
+    part.first_base_row = AddRows(*part.planned->sequence, 0, part.base_rows, plan);
+  }
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const Part& a, const Part& b) { return a.slot < b.slot; });
+  for (Part& part : parts) {
+    const int64_t rows = part.planned->rows;
+    part.first_adapter_row = AddRows(*part.planned->sequence, part.base_rows, rows, plan);
+    AddToSegment(part.slot, part.first_adapter_row, rows - part.base_rows, plan);
+  }
   plan->sequence_rows_begin.push_back(0);
   plan->page_begin.push_back(0);
-  for (size_t i : order) {
-    PlannedSequence& planned = sequences[i];
-    const Sequence& sequence = *planned.sequence;
-    const int32_t first_row = AddRows(planned, plan);
-    AddToSegment(SlotOf(planned), first_row, planned.rows, plan);
-    for (int64_t r = 0; r < planned.rows; ++r) {
-      plan->sequence_rows.push_back(first_row + static_cast<int32_t>(r));
-    }
-    plan->sequence_rows_begin.push_back(static_cast<int32_t>(plan->sequence_rows.size()));
-    const int64_t pages = PagesFor(sequence.computed + planned.rows);
-    CHORUS_CHECK_LE(pages, sequence.pages.size());
-    const std::span<const PageId> ids = sequence.pages.ids();
-    plan->page_ids.insert(plan->page_ids.end(), ids.begin(), ids.begin() + pages);
-    plan->page_begin.push_back(static_cast<int32_t>(plan->page_ids.size()));
-    if (sequence.copy.has_value()) plan->page_copies.push_back(*sequence.copy);
-    plan->restores.insert(plan->restores.end(), sequence.restores.begin(), sequence.restores.end());
-    planned.num_samples = 0;
-    if (sequence.computed + planned.rows == sequence.num_tokens()) {
-      AddSamples(first_row + static_cast<int32_t>(planned.rows) - 1, &planned, plan);
-    }
-  }
+  for (const Part& part : parts) AddSequence(part, plan);
 }
 
 }  // namespace chorus::engine

@@ -20,7 +20,8 @@ struct PlannedSequence {
 };
 
 // Fills rows, segments, page tables, copies and samples of `plan`, and the samples of `sequences`.
-// Rows are sorted by slot (base first), then by their place in `sequences`.
+// Rows are sorted by slot (base first), then by their sequence's place in `sequences`; those before
+// an activated LoRA's invocation are the base's.
 void BuildBatch(std::span<PlannedSequence> sequences, StepPlan* plan);
 
 }  // namespace chorus::engine

@@ -49,9 +49,9 @@ struct Request {
   Tenant* tenant = nullptr;             // its account, while it lives in a scheduler
   uint64_t serial = 0;                  // of arrival
   absl::Time submitted;
-  PrefixKey root;
-  PrefixOwner owner = 0;                             // of the pages it publishes; 0 is the base
-  std::vector<PrefixKey> prompt_keys;                // of the prompt's full pages
+  PrefixChain chain;
+  PrefixOwner owner = 0;               // of the pages behind chain.base_pages(); 0 is the base
+  std::vector<PrefixKey> prompt_keys;  // of the prompt's full pages
   std::vector<std::unique_ptr<Sequence>> sequences;  // live choices
   bool admitted = false;                             // the kAdmitted event was sent
 
@@ -103,6 +103,12 @@ struct Sequence {
   int64_t num_penalties(int32_t vocabulary) const {
     return PenaltyIds(request->spec.sampling, prompt_tokens(), static_cast<int64_t>(output.size()),
                       vocabulary);
+  }
+  // Of its next `rows` rows, so many at the front are the base's: an activated LoRA computes from
+  // inside the prompt on.
+  int64_t base_rows(int64_t rows) const {
+    if (resident == nullptr) return rows;
+    return std::clamp<int64_t>(request->chain.adapter->from - computed, 0, rows);
   }
   // Old before young; the order in which preemption spares.
   bool OlderThan(const Sequence& other) const {

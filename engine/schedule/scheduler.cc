@@ -139,6 +139,7 @@ void Scheduler::AddArrivals(StepPlan* plan) const {
   for (const PlannedSequence& planned : planned_) {
     const Residency::Resident* resident = planned.sequence->resident;
     if (resident == nullptr || resident->arrivals == nullptr) continue;
+    if (planned.sequence->base_rows(planned.rows) == planned.rows) continue;
     if (std::find(arrivals.begin(), arrivals.end(), resident->arrivals) != arrivals.end()) continue;
     arrivals.push_back(resident->arrivals);
   }
@@ -250,10 +251,11 @@ std::vector<PlannedSequence> Scheduler::ChooseRows(absl::Time now) {
   const auto choose = [&](Sequence* sequence) -> int64_t {
     const int64_t left = sequence->num_tokens() - sequence->computed;
     const int64_t leased = sequence->pages.size() * kernels::kPageTokens - sequence->computed;
-    const int64_t rows =
-        std::min({left, leased, budget.rows(), int64_t{options_.max_prefill_chunk}});
+    int64_t rows = std::min({left, leased, budget.rows(), int64_t{options_.max_prefill_chunk}});
     if (rows <= 0) return 0;  // the oldest, while it waits for a page
-    if (!MayRun(*sequence, rows, now) || !budget.Take(*sequence, rows)) return 0;
+    rows = RowsThatMayRun(*sequence, rows, now);
+    if (rows > 0 && !budget.TakeCrossing(*sequence, rows)) rows = sequence->base_rows(rows);
+    if (rows == 0 || !budget.Take(*sequence, rows)) return 0;
     chosen.push_back({sequence, rows});
     return rows;
   };
@@ -274,14 +276,20 @@ std::vector<PlannedSequence> Scheduler::ChooseRows(absl::Time now) {
   return chosen;
 }
 
-// A sequence whose adapter is arriving may go on when a step of these rows alone would find each
+// Of a sequence's next `rows` rows. While its adapter is on its way, what the base computes may
+// run.
+int64_t Scheduler::RowsThatMayRun(const Sequence& sequence, int64_t rows, absl::Time now) const {
+  if (sequence.state == Sequence::State::kRunning) return rows;
+  return IsThereInTime(*sequence.resident, rows, now) ? rows : sequence.base_rows(rows);
+}
+
+// A step with an adapter that is arriving may run when a step of these rows alone would find each
 // layer there: then nobody who shares the step waits. Layers come evenly and are needed evenly, so
 // the first and the last tell.
-bool Scheduler::MayRun(const Sequence& sequence, int64_t rows, absl::Time now) const {
-  if (sequence.state == Sequence::State::kRunning) return true;
-  const Residency::Resident* resident = sequence.resident;
-  if (resident == nullptr || resident->state != ResidencyState::kArriving) return false;
-  const ArrivalProgress progress = resident->arrivals->progress();
+bool Scheduler::IsThereInTime(const Residency::Resident& adapter, int64_t rows,
+                              absl::Time now) const {
+  if (adapter.state != ResidencyState::kArriving) return false;
+  const ArrivalProgress progress = adapter.arrivals->progress();
   const absl::Duration left = progress.layer_time * (num_layers_ - progress.layers_there) -
                               std::min(now - progress.at, progress.layer_time);
   const double share = 1.0 - 1.0 / num_layers_;  // of the step, before its last layer
@@ -318,8 +326,7 @@ void Scheduler::Publish(Sequence* sequence) {
     int32_t tokens[kernels::kPageTokens];
     const int64_t begin = static_cast<int64_t>(sequence->keys.size()) * kernels::kPageTokens;
     for (int i = 0; i < kernels::kPageTokens; ++i) tokens[i] = sequence->token(begin + i);
-    const PrefixKey parent = sequence->keys.empty() ? request.root : sequence->keys.back();
-    sequence->keys.push_back(PageKey(parent, tokens));
+    request.chain.Append(tokens, &sequence->keys);
   }
   for (int64_t i = sequence->published; i < full; ++i) {
     const auto computing = computing_.find(sequence->keys[static_cast<size_t>(i)]);
@@ -327,10 +334,13 @@ void Scheduler::Publish(Sequence* sequence) {
       computing_.erase(computing);
     }
   }
-  if (sequence->resident == nullptr || !sequence->resident->forgotten) {
-    prefixes_.Publish(std::span(sequence->keys).first(static_cast<size_t>(full)),
-                      sequence->published, request.owner, &sequence->pages);
-  }
+  const auto publish = [&](int64_t end, PrefixOwner owner) {
+    prefixes_.Publish(std::span(sequence->keys).first(static_cast<size_t>(end)),
+                      std::exchange(sequence->published, end), owner, &sequence->pages);
+  };
+  const int64_t base_pages = std::min(full, request.chain.base_pages());
+  if (sequence->published < base_pages) publish(base_pages, 0);
+  if (sequence->published < full && !sequence->resident->forgotten) publish(full, request.owner);
   sequence->published = full;
 }
 

@@ -63,7 +63,8 @@ class Scheduler {
   absl::Status Validate(const GenerateRequest& request) const;
   // InvalidArgument for an adapter that the runner cannot take; thread-safe.
   absl::Status CheckAdapter(const AdapterVersion& adapter) const;
-  // The prefix keys of a request's prompt; thread-safe, so that the submitter's thread hashes.
+  // Where its adapter begins (without the adapter where the prompt does not invoke it) and the
+  // prefix keys of its prompt; thread-safe, so that the submitter's thread searches and hashes.
   std::unique_ptr<Request> MakeRequest(GenerateRequest spec) const;
 
   // REQUIRES: Validate was OK and no live request has this id.
@@ -119,6 +120,7 @@ class Scheduler {
   void MakeOverdue(Sequence* sequence, Passed* passed);
   void NoteBlocked(Sequence* sequence, Blocked reason);
   bool IsOnItsWay(const Sequence& sequence) const;
+  bool BeginsOnTheBase(const Sequence& sequence) const;
   bool IsReady(const Sequence& sequence) const;
   bool IsDeferred(const Sequence& sequence) const;
   std::optional<Blocked> StepLimit(const Sequence& sequence) const;
@@ -140,7 +142,8 @@ class Scheduler {
   bool GrowByPage(Sequence* sequence);
   void Preempt(Sequence* sequence);
   std::vector<PlannedSequence> ChooseRows(absl::Time now);
-  bool MayRun(const Sequence& sequence, int64_t rows, absl::Time now) const;
+  int64_t RowsThatMayRun(const Sequence& sequence, int64_t rows, absl::Time now) const;
+  bool IsThereInTime(const Residency::Resident& adapter, int64_t rows, absl::Time now) const;
   void AddArrivals(StepPlan* plan) const;
   void CommitSequence(const PlannedSequence& planned, const StepResult& result);
   void Publish(Sequence* sequence);

@@ -17,7 +17,8 @@ class StepBudget {
         vocabulary_(vocabulary),
         pages_(limits.max_step_pages),
         penalties_(limits.max_step_penalties),
-        biases_(limits.max_step_biases) {}
+        biases_(limits.max_step_biases),
+        crossing_ranks_(limits.max_step_crossing_ranks) {}
 
   int64_t rows() const { return rows_; }
 
@@ -43,10 +44,22 @@ class StepBudget {
     return true;
   }
 
+  // Whether the sequence's next `rows` rows may cross from the base to its adapter; true when they
+  // do not.
+  bool TakeCrossing(const Sequence& sequence, int64_t rows) {
+    const int64_t base_rows = sequence.base_rows(rows);
+    if (base_rows == 0 || base_rows == rows) return true;
+    const int64_t ranks =
+        kernels::CeilDiv(sequence.resident->max_rank, kernels::kTileRanks) * kernels::kTileRanks;
+    if (ranks > crossing_ranks_) return false;
+    crossing_ranks_ -= ranks;
+    return true;
+  }
+
  private:
   int64_t rows_;
   const int32_t vocabulary_;
-  int64_t pages_, penalties_, biases_;
+  int64_t pages_, penalties_, biases_, crossing_ranks_;
 };
 
 }  // namespace chorus::engine

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/refusal.h"
+#include "engine/schedule/activation.h"
 #include "engine/schedule/scheduler.h"
 #include "kernels/status_macros.h"
 
@@ -38,7 +39,9 @@ absl::Status Scheduler::Validate(const GenerateRequest& request) const {
                     absl::StrCat(token));
     }
   }
-  if (request.adapter != nullptr) CHORUS_RETURN_IF_ERROR(CheckAdapter(*request.adapter));
+  const bool adapted =
+      request.adapter != nullptr && ActiveFrom(*request.adapter, request.prompt).has_value();
+  if (adapted) CHORUS_RETURN_IF_ERROR(CheckAdapter(*request.adapter));
   CHORUS_RETURN_IF_ERROR(CheckSampling(request));
   // One choice must be able to run to its end alone, and all must fit when they fork; where nothing
   // is ever preempted, all to their end.
@@ -46,7 +49,7 @@ absl::Status Scheduler::Validate(const GenerateRequest& request) const {
   int64_t pages = options_.admission == AdmissionMode::kConservative
                       ? peak * request.num_choices
                       : std::max(peak, PagesFor(prompt) + request.num_choices);
-  const int64_t adapter = request.adapter == nullptr ? 0 : request.adapter->layout().num_ids;
+  const int64_t adapter = adapted ? request.adapter->layout().num_ids : 0;
   if (peak > model_.runner.max_step_pages) {
     return MakeRefusal(absl::StatusCode::kResourceExhausted,
                        {Reason::kPoolTooSmall, "request",
@@ -115,14 +118,18 @@ absl::Status Scheduler::CheckSampling(const GenerateRequest& request) const {
 
 std::unique_ptr<Request> Scheduler::MakeRequest(GenerateRequest spec) const {
   auto request = std::make_unique<Request>();
-  std::string_view digest;
   if (spec.adapter != nullptr) {
-    const auto& bytes = spec.adapter->digest().bytes;
-    digest = {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-    request->owner = Residency::OwnerOf(Residency::KeyOf(*spec.adapter));
+    const std::optional<int64_t> from = ActiveFrom(*spec.adapter, spec.prompt);
+    if (from.has_value()) {
+      const auto& digest = spec.adapter->digest().bytes;
+      request->chain.adapter = {.digest = {digest.begin(), digest.end()}, .from = *from};
+      request->owner = Residency::OwnerOf(Residency::KeyOf(*spec.adapter));
+    } else {
+      spec.adapter = nullptr;
+    }
   }
-  request->root = RootKey(spec.tenant, spec.cache_salt, model_.base_digest, digest);
-  if (options_.prefix_cache) request->prompt_keys = PageKeys(request->root, spec.prompt);
+  request->chain.root = RootKey(spec.tenant, spec.cache_salt, model_.base_digest);
+  if (options_.prefix_cache) request->prompt_keys = PageKeys(request->chain, spec.prompt);
   request->stream = std::make_shared<TokenStream>(options_.stream_capacity *
                                                   static_cast<size_t>(spec.num_choices));
   request->spec = std::move(spec);

@@ -32,6 +32,8 @@ std::string PlaceText(const v1::Adapter& adapter) {
   }
 }
 
+bool IsActivated(const v1::Adapter& adapter) { return adapter.alora_invocation_tokens_size() > 0; }
+
 absl::Time CreatedOf(const v1::Adapter& adapter) {
   return absl::FromUnixSeconds(adapter.created().seconds()) +
          absl::Nanoseconds(adapter.created().nanos());
@@ -64,6 +66,11 @@ std::string AdapterText(const v1::Adapter& adapter) {
                             adapter.pinned() ? ", pinned" : ""));
   add("rank",
       absl::StrCat("up to ", adapter.max_rank(), " over ", absl::StrJoin(adapter.modules(), ", ")));
+  if (IsActivated(adapter)) {
+    add("active",
+        absl::StrCat("from tokens ", absl::StrJoin(adapter.alora_invocation_tokens(), " "),
+                     " on (aLoRA)"));
+  }
   add("size", absl::StrCat(BytesText(adapter.config_bytes() + adapter.tensor_bytes()), " stored, ",
                            CountText(adapter.pages()), " pages of the pool"));
   if (!adapter.base_model_name_or_path().empty()) add("base", adapter.base_model_name_or_path());
@@ -73,12 +80,13 @@ std::string AdapterText(const v1::Adapter& adapter) {
 }
 
 std::string AdapterTable(const std::vector<v1::Adapter>& adapters) {
-  Table table(
-      {"NAME", "VERSION", "RANK", "SIZE", "PAGES", "STATE", "WHERE", "CREATED (UTC)", "DIGEST"},
-      {Table::kLeft, Table::kRight, Table::kRight, Table::kRight, Table::kRight, Table::kLeft,
-       Table::kLeft, Table::kLeft, Table::kLeft});
+  Table table({"NAME", "VERSION", "KIND", "RANK", "SIZE", "PAGES", "STATE", "WHERE",
+               "CREATED (UTC)", "DIGEST"},
+              {Table::kLeft, Table::kRight, Table::kLeft, Table::kRight, Table::kRight,
+               Table::kRight, Table::kLeft, Table::kLeft, Table::kLeft, Table::kLeft});
   for (const v1::Adapter& adapter : adapters) {
-    table.Add({adapter.name(), absl::StrCat(adapter.version()), absl::StrCat(adapter.max_rank()),
+    table.Add({adapter.name(), absl::StrCat(adapter.version()),
+               IsActivated(adapter) ? "aLoRA" : "LoRA", absl::StrCat(adapter.max_rank()),
                BytesText(adapter.config_bytes() + adapter.tensor_bytes()),
                CountText(adapter.pages()), StateText(adapter),
                absl::StrCat(PlaceText(adapter), adapter.pinned() ? ", pinned" : ""),
@@ -101,10 +109,14 @@ nlohmann::ordered_json AdapterJson(const v1::Adapter& adapter) {
       {"max_rank", adapter.max_rank()},
       {"pages", adapter.pages()},
       {"modules", nlohmann::ordered_json::array()},
+      {"alora_invocation_tokens", nlohmann::ordered_json::array()},
       {"base_model_name_or_path", adapter.base_model_name_or_path()},
       {"warnings", nlohmann::ordered_json::array()},
       {"created", absl::FormatTime(absl::RFC3339_sec, CreatedOf(adapter), absl::UTCTimeZone())}};
   for (const std::string& module : adapter.modules()) json["modules"].push_back(module);
+  for (const int32_t token : adapter.alora_invocation_tokens()) {
+    json["alora_invocation_tokens"].push_back(token);
+  }
   for (const std::string& warning : adapter.warnings()) json["warnings"].push_back(warning);
   return json;
 }

@@ -48,11 +48,16 @@ std::string AnswerJson(const std::string& model, const v1::GenerateResponse& res
   std::string lines;
   if (response.has_started()) {
     const v1::Started& started = response.started();
-    lines += JsonLine({{"event", "started"},
-                       {"model", model},
-                       {"request_id", started.request_id()},
-                       {"adapter_digest", started.adapter_digest()},
-                       {"adapter_version", started.adapter_version()}});
+    Json json = {{"event", "started"},
+                 {"model", model},
+                 {"request_id", started.request_id()},
+                 {"adapter_digest", started.adapter_digest()},
+                 {"adapter_version", started.adapter_version()}};
+    if (started.has_activation()) {
+      Json& position = json["activation"]["position"] = nullptr;
+      if (started.activation().has_position()) position = started.activation().position();
+    }
+    lines += JsonLine(json);
   }
   for (const v1::ChoiceDelta& delta : response.choices())
     lines += JsonLine(DeltaJson(model, delta));

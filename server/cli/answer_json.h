@@ -1,5 +1,6 @@
 // Answers as JSON objects, one a line, for programs:
-//   {"event":"started","model":…,"request_id":…,"adapter_digest":…,"adapter_version":…}
+//   {"event":"started","model":…,"request_id":…,"adapter_digest":…,"adapter_version":…}, with
+//       "activation":{"position":…} of an activated LoRA; null: the base model answers
 //   {"event":"delta","model":…,"index":…,"text":…,"token_ids":[…]}, with "logprobs" when asked for
 //       and, in a choice's last, "finish_reason" ("STOP" …), "stop_string", "stop_token_id"
 //   {"event":"summary","model":…,"prompt_tokens":…,"cached_tokens":…,"completion_tokens":…,

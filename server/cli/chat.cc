@@ -131,6 +131,7 @@ ExitCode Conversation::Say(const std::string& text) {
     // A question without an answer is no part of the conversation.
     request_.mutable_chat()->mutable_messages()->RemoveLast();
   }
+  console_.err->Write(ActivationNotice(generation));
   if (stopped) console_.err->Write("(stopped)\n");
   if (generation.status.ok() || stopped) return ExitCode::kOk;
   return ReportError(console_, generation.status, options_.server.address);

@@ -178,6 +178,7 @@ ExitCode Report(const GenerateOptions& options, const std::vector<Generation>& g
   ExitCode exit = ExitCode::kOk;
   if (console.out->closed()) return exit;  // nobody reads on; that is no mistake
   for (const Generation& generation : generations) {
+    if (!options.json) console.err->Write(ActivationNotice(generation));
     if (generation.status.ok()) continue;
     exit = ReportError(console, generation.status, options.server.address,
                        generations.size() > 1 ? generation.model : "");

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "server/cli/printable.h"
 #include "server/cli/table.h"
 #include "server/cli/units.h"
 
@@ -33,6 +34,7 @@ Generation RunGeneration(v1::Inference::StubInterface* stub, const v1::GenerateR
       result.first_to_last = absl::Now() - first;
       result.tokens_after_first += tokens;
     }
+    if (response.has_started()) result.started = response.started();
     if (response.has_summary()) {
       result.summary = response.summary();
       complete = true;
@@ -49,6 +51,13 @@ Generation RunGeneration(v1::Inference::StubInterface* stub, const v1::GenerateR
 std::string FinishText(v1::FinishReason reason) {
   if (!v1::FinishReason_IsValid(reason)) return absl::StrCat("reason ", static_cast<int>(reason));
   return absl::AsciiStrToLower(v1::FinishReason_Name(reason));
+}
+
+std::string ActivationNotice(const Generation& generation) {
+  const v1::Started& started = generation.started;
+  if (!started.has_activation() || started.activation().has_position()) return "";
+  return absl::StrCat("(the prompt does not invoke ", Printable(generation.model),
+                      ": the base model answered)\n");
 }
 
 std::string StatsText(const std::vector<Generation>& generations) {

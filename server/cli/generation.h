@@ -17,7 +17,8 @@ namespace chorus::cli {
 struct Generation {
   std::string model;
   grpc::Status status;
-  v1::Summary summary;                     // as far as it came
+  v1::Started started;                     // as far as it came
+  v1::Summary summary;                     // likewise
   std::vector<v1::FinishReason> finishes;  // one per choice that ended
   absl::Duration to_first_token;           // zero: none came
   absl::Duration first_to_last;            // between the first message with tokens and the last
@@ -31,6 +32,9 @@ Generation RunGeneration(v1::Inference::StubInterface* stub, const v1::GenerateR
 
 // "stop", "length", "deadline", "cancelled"
 std::string FinishText(v1::FinishReason reason);
+
+// One line when the prompt did not invoke the activated LoRA that was asked for; else empty.
+std::string ActivationNotice(const Generation& generation);
 
 // A table of what each generation took, for --stats.
 std::string StatsText(const std::vector<Generation>& generations);

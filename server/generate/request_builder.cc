@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/refusal.h"
+#include "engine/schedule/activation.h"
 #include "kernels/check.h"
 #include "kernels/status_macros.h"
 #include "server/generate/field_ranges.h"
@@ -214,6 +216,11 @@ absl::StatusOr<BuiltRequest> RequestBuilder::Build(const v1::GenerateRequest& re
     built.started.set_model(spec.adapter->name());
     built.started.set_adapter_digest(absl::StrCat("sha256:", spec.adapter->digest().Hex()));
     built.started.set_adapter_version(spec.adapter->version());
+    if (!spec.adapter->invocation().empty()) {
+      v1::Activation& activation = *built.started.mutable_activation();
+      const std::optional<int64_t> from = engine::ActiveFrom(*spec.adapter, spec.prompt);
+      if (from.has_value()) activation.set_position(static_cast<int32_t>(*from));
+    }
   }
   return built;
 }

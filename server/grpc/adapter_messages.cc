@@ -70,6 +70,7 @@ v1::Adapter ToProto(const engine::AdapterInfo& info, ResidencyState residency) {
   adapter.mutable_created()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
   adapter.set_pinned(info.pinned);
   adapter.set_residency(ResidencyOf(residency));
+  for (const int32_t token : info.invocation) adapter.add_alora_invocation_tokens(token);
   return adapter;
 }
 

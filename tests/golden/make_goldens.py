@@ -63,17 +63,17 @@ class Golden:
         model = references.with_adapter(self.base(), self.folder(adapter))
         if adapter is not None:
             references.check_loaded(model, manifest.materialise(self.adapters[adapter]))
+        begin = references.active_from(model, prompt)
         tokens = references.greedy(model, prompt, GENERATED)
+        assert references.generate(model, prompt, GENERATED) == tokens, f"{self.name}/{adapter}"
         generated = list(range(len(prompt) - 1, len(tokens) - 1))
         positions = sorted({*positions, generated[0], generated[4], generated[-1]})
-        want = references.logits(model, tokens)
+        want = references.logits(model, tokens, begin)
         references.round_to_bf16(model)
-        want_bf16 = references.logits(model, tokens)
+        want_bf16 = references.logits(model, tokens, begin)
         in_bf16 = references.with_adapter(self.base(torch.bfloat16), self.folder(adapter))
-        rms = references.rms_at_top(references.logits(in_bf16, tokens), want_bf16, positions)
-        if adapter is not None:
-            change = (references.logits(self.base(), tokens) - want)[positions].abs().amax(-1).min()
-            assert change > self.least_effect, f"{self.name}/{adapter}: changes only {change}"
+        rms = references.rms_at_top(references.logits(in_bf16, tokens, begin), want_bf16, positions)
+        self.check_effect(adapter, references.logits(self.base(), tokens) - want, positions, begin)
         case = {
             "adapter": adapter,
             "prompt_tokens": len(prompt),
@@ -81,6 +81,8 @@ class Golden:
             "positions": positions,
             "transformers_bf16_rms": round(rms, 6),
         }
+        if references.alora_offset(model, tokens, begin):
+            case["active_from"] = begin
         for kind, reference in (("f32", want), ("bf16", want_bf16)):
             for part, tensor in references.summary(reference, positions).items():
                 self.expected[f"{len(self.cases)}.{kind}.{part}"] = tensor
@@ -88,10 +90,22 @@ class Golden:
         self.cases.append(case)
         self.last.append(want[-1])
 
+    def check_effect(self, adapter, difference, positions, begin) -> None:
+        """The adapter changes every position from its first one on, and none before."""
+        change = difference.abs().amax(-1)
+        first = len(change) if begin is None else begin
+        assert not change[:first].any(), f"{self.name}/{adapter}: changes what is before {begin}"
+        active = [p for p in positions if p >= first]
+        if active:
+            least = change[active].min()
+            assert least > self.least_effect, f"{self.name}/{adapter}: changes only {least}"
+
     def check_mixed_batch(self) -> None:
         """PEFT's own mixed batch says the same as each request alone."""
         folders = {name: self.folder(name) for name in self.adapters}
-        requests = [(case["adapter"], case["tokens"]) for case in self.cases]
+        requests = [
+            (case["adapter"], case["tokens"], case.get("active_from")) for case in self.cases
+        ]
         for case, got, want in zip(
             self.cases, references.mixed_batch(self.base(), folders, requests), self.last, strict=True
         ):
@@ -138,6 +152,51 @@ def make_tiny(name: str) -> None:
         golden.write({"model": model})
 
 
+ACTIVATED = ["llama_alora", "qwen3_alora"]
+
+# Invocations in a page, at its border, at the front, at the end, overlapping, several, cut off, and
+# none: adapter, length of the prompt, where its own invocation stands (or that of another adapter).
+ACTIVATED_CASES = [
+    (None, 33, [4], "a8_all"),
+    ("a8_all", 45, [20]),
+    ("a8_all", 40, [32]),
+    ("a1_default_targets", 20, [0]),
+    ("a4_attention_bias", 70, [5, 33, 50]),
+    ("a16_rslora", 31, []),
+    ("a64_partial", 48, [44]),
+    ("a_patterns", 60, [15, 16]),
+    ("a_patterns", 90, [3, 63]),
+    ("r8_all", 37, [10], "a8_all"),
+    ("a8_all", 30, [10], "a64_partial"),
+    ("a64_partial", 4, [0]),
+    ("a4_attention_bias", 17, [16]),
+    ("a16_rslora", 35, [13]),
+]
+
+
+def make_activated(name: str) -> None:
+    scales = {"lora_A": 0.25, "lora_B": 0.125, "bias": 0.25}
+    model = tiny_models.MODELS[name.removesuffix("_alora")]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "base"
+        manifest.write_model(model, folder)
+        golden = Golden(name, folder, Path(scratch), LEAST_EFFECT["tiny"])
+        seed = model["seed"] * 100 + 50
+        invocations = {}
+        for i, (adapter, (dtype, config)) in enumerate(tiny_adapters.activated().items()):
+            invocations[adapter] = config.alora_invocation_tokens
+            golden.add_adapter(adapter, seed + i, dtype, config, scales)
+        for i, (adapter, length, places, *other) in enumerate(ACTIVATED_CASES):
+            prompt = random_tokens(seed + i, length, model["config"]["vocab_size"])
+            invocation = invocations[other[0] if other else adapter]
+            for at in places:
+                prompt[at : at + len(invocation)] = invocation
+            prompt = prompt[:length]  # the last one may be cut off
+            middle = [max(places) - 1, max(places)] if places and max(places) > 0 else [0]
+            golden.add_case(adapter, prompt, [0, *[p for p in middle if p < length]])
+        golden.write({"model": model})
+
+
 CHATS = [
     "What is the capital of France?",
     "Write one sentence about the sea.",
@@ -171,8 +230,9 @@ def main() -> None:
     torch.manual_seed(0)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    for name in arguments.names or ([] if arguments.smollm2 else tiny_models.MODELS):
-        make_tiny(name)
+    every = [*tiny_models.MODELS, *ACTIVATED]
+    for name in arguments.names or ([] if arguments.smollm2 else every):
+        (make_activated if name in ACTIVATED else make_tiny)(name)
     if arguments.smollm2:
         make_smollm2(arguments.smollm2)
 

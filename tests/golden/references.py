@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
+from peft.tuners.lora.variants import calculate_alora_offsets
 from transformers import AutoModelForCausalLM
 
 TOP = 64
@@ -45,18 +46,53 @@ def round_to_bf16(model) -> None:
                 parameter.copy_(parameter.to(torch.bfloat16).to(parameter.dtype))
 
 
+def active_from(model, prompt: list[int]) -> int | None:
+    """The first position of the prompt that the adapter computes, as PEFT finds it; None: nowhere."""
+    if not isinstance(model, PeftModel):
+        return None
+    if not model.active_peft_config.alora_invocation_tokens:
+        return 0
+    ids = torch.tensor([prompt])
+    offset = calculate_alora_offsets(model.peft_config, model.active_adapter, ids)[0]
+    return None if offset is None else len(prompt) - offset
+
+
+def alora_offset(model, tokens: list[int], begin: int | None) -> dict:
+    """PEFT counts from the end of what it is given; what was generated must not move the begin."""
+    if not isinstance(model, PeftModel) or not model.active_peft_config.alora_invocation_tokens:
+        return {}
+    return {"alora_offsets": [None if begin is None else len(tokens) - begin]}
+
+
 @torch.no_grad()
-def logits(model, tokens: list[int]) -> torch.Tensor:
-    return model(torch.tensor([tokens])).logits[0].float()
+def logits(model, tokens: list[int], begin: int | None = None) -> torch.Tensor:
+    offsets = alora_offset(model, tokens, begin)
+    return model(input_ids=torch.tensor([tokens]), **offsets).logits[0].float()
 
 
 @torch.no_grad()
 def greedy(model, prompt: list[int], count: int) -> list[int]:
     """Without the end of sequence: every token is wanted."""
     tokens = list(prompt)
+    begin = active_from(model, prompt)
     for _ in range(count):
-        tokens.append(int(logits(model, tokens)[-1].argmax()))
+        tokens.append(int(logits(model, tokens, begin)[-1].argmax()))
     return tokens
+
+
+@torch.no_grad()
+def generate(model, prompt: list[int], count: int) -> list[int]:
+    """The same by generate(), with its KV cache, where PEFT finds the invocation itself."""
+    ids = torch.tensor([prompt])
+    result = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=count,
+        do_sample=False,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
+    return result[0].tolist()
 
 
 def summary(all_logits: torch.Tensor, positions: list[int]) -> dict[str, torch.Tensor]:
@@ -85,7 +121,8 @@ def rms_at_top(got: torch.Tensor, want: torch.Tensor, positions: list[int]) -> f
 
 @torch.no_grad()
 def mixed_batch(base, folders: dict[str, Path], requests: list[tuple]) -> list[torch.Tensor]:
-    """Last logits of each (adapter or None, tokens), computed by PEFT in one left-padded batch."""
+    """Last logits of each (adapter or None, tokens, first position of an activated LoRA or None),
+    computed by PEFT in one left-padded batch."""
     names = list(folders)
     model = PeftModel.from_pretrained(
         base, folders[names[0]], adapter_name=names[0], autocast_adapter_dtype=False
@@ -93,14 +130,17 @@ def mixed_batch(base, folders: dict[str, Path], requests: list[tuple]) -> list[t
     for name in names[1:]:
         model.load_adapter(folders[name], name, autocast_adapter_dtype=False)
     model.eval()
-    longest = max(len(tokens) for _, tokens in requests)
-    padding = [longest - len(tokens) for _, tokens in requests]
-    rows = [[0] * pad + tokens for pad, (_, tokens) in zip(padding, requests, strict=True)]
+    longest = max(len(tokens) for _, tokens, _ in requests)
+    padding = [longest - len(tokens) for _, tokens, _ in requests]
+    rows = [[0] * pad + tokens for pad, (_, tokens, _) in zip(padding, requests, strict=True)]
     mask = torch.tensor([[0] * pad + [1] * (longest - pad) for pad in padding])
     result = model(
         torch.tensor(rows),
         attention_mask=mask,
         position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-        adapter_names=[name or "__base__" for name, _ in requests],
+        adapter_names=[name or "__base__" for name, _, _ in requests],
+        alora_offsets=[
+            None if begin is None else len(tokens) - begin for _, tokens, begin in requests
+        ],
     )
     return list(result.logits[:, -1].float())

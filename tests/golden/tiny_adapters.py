@@ -60,6 +60,49 @@ def configs() -> dict[str, tuple[str, LoraConfig]]:
     }
 
 
+def activated() -> dict[str, tuple[str, LoraConfig]]:
+    """Activated LoRAs (aLoRA), and one adapter that is none."""
+    return {
+        "a8_all": (
+            "BF16",
+            lora(8, 16, target_modules="all-linear", alora_invocation_tokens=[17, 300, 4]),
+        ),
+        "a1_default_targets": ("F32", lora(1, 2, alora_invocation_tokens=[77])),
+        "a4_attention_bias": (
+            "F32",
+            lora(4, 8, target_modules=ALL[:4], lora_bias=True, alora_invocation_tokens=[5, 9]),
+        ),
+        "a16_rslora": (
+            "F16",
+            lora(
+                16,
+                8,
+                target_modules=ALL[4:],
+                use_rslora=True,
+                alora_invocation_tokens=[8, 8, 8, 250],
+            ),
+        ),
+        "a64_partial": (
+            "BF16",
+            lora(
+                64, 32, target_modules=["o_proj", "down_proj"], alora_invocation_tokens=[1, 2, 3, 4]
+            ),
+        ),
+        "a_patterns": (
+            "F32",
+            lora(
+                8,
+                4,
+                target_modules=ALL,
+                rank_pattern={"q_proj": 3, "layers.1.mlp.up_proj": 24, "down_proj": 17},
+                alpha_pattern={"v_proj": 32, r"layers\.[02]\.self_attn\.o_proj": 0.5},
+                alora_invocation_tokens=[7, 7],
+            ),
+        ),
+        "r8_all": ("BF16", lora(8, 16, target_modules="all-linear")),
+    }
+
+
 # PEFT minimises long lists of targets and prints its sets in any order.
 def config_text(folder: Path) -> str:
     config = json.loads((folder / "adapter_config.json").read_text())

@@ -19,7 +19,7 @@ std::vector<GoldenDevice> GoldenDevices() {
   for (const kernels::DType dtype : {kernels::DType::kBf16, kernels::DType::kF16}) {
     for (const char* model :
          {"llama", "llama_minimal", "llama_tied", "llama_biased", "llama31", "llama_linear",
-          "llama_yarn", "mistral", "qwen2", "qwen2_yarn", "qwen3"}) {
+          "llama_yarn", "mistral", "qwen2", "qwen2_yarn", "qwen3", "llama_alora", "qwen3_alora"}) {
       add(model, dtype, "", {}, OnGpu);
     }
     add("llama", dtype, "_delta16", {.wide_delta_rows = 0}, OnGpu);

@@ -33,9 +33,9 @@ TEST(DeviceLoraTest, RanksThatTheListsHaveNoRoomForAreRefused) {
   const int32_t one = engine::DeviceSlots::RankOf(contents[0].contents.get());
   const int32_t other = engine::DeviceSlots::RankOf(contents[1].contents.get());
   const int32_t most = std::max(one, other);
-  const auto host =
-      subject.OnSim({.seed = 9}, DType::kBf16, 2,
-                    {.max_graph_rows = 0, .max_lora_rank = most, .max_rank_sum = most});
+  const auto host = subject.OnSim(
+      {.seed = 9}, DType::kBf16, 2,
+      {.max_graph_rows = 0, .max_lora_rank = most, .max_rank_sum = most, .max_crossing_ranks = 0});
   const auto run = [&](const StepPlan& step) {
     const int32_t rows[] = {0};
     return DeviceBackend::Of(*host).RunForLogits(step, rows).status();

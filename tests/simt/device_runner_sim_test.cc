@@ -157,7 +157,7 @@ TEST(DeviceRunnerTest, GreedyTokensAreTheCpuRunnersWhereTheGapAllows) {
     EXPECT_TRUE(planned.ok()) << planned.status();
     for (size_t i = 0; i < next.size(); ++i) {
       engine::PlannedSample sample;
-      sample.row = planned->first_rows[i] + static_cast<int32_t>(next[i].size()) - 1;
+      sample.row = planned->rows[i].back();
       sample.params = &greedy;
       planned->plan.samples.push_back(sample);
     }

@@ -49,6 +49,9 @@ std::vector<GoldenDevice> GoldenDevices() {
       {"llama", DType::kBf16, In(SimOrder::kRandom), {.cluster_blocks = 8}},
       {"llama", DType::kBf16, In(SimOrder::kTimed), {.wide_delta_rows = 0}},
       {"llama", DType::kF16, Older(SimOrder::kRandom), {.wide_delta_rows = 0}},
+      {"llama_alora", DType::kBf16, In(SimOrder::kLazy)},
+      {"llama_alora", DType::kF16, Older(SimOrder::kRandom), {.wide_delta_rows = 0}},
+      {"llama_alora", DType::kBf16, In(SimOrder::kEager), {.cluster_blocks = 8}},
       {"llama_minimal", DType::kBf16, In(SimOrder::kRandom)},
       {"llama_minimal", DType::kF16, In(SimOrder::kTimed, true)},
       {"llama_tied", DType::kBf16, In(SimOrder::kTimed)},
@@ -64,7 +67,9 @@ std::vector<GoldenDevice> GoldenDevices() {
       {"qwen3", DType::kBf16, In(SimOrder::kTimed, true)},
       {"qwen3", DType::kF16, Older(SimOrder::kLazy)},
       {"qwen3", DType::kF16, In(SimOrder::kLazy, true), {.cluster_blocks = 4}},
-      {"qwen3", DType::kF16, In(SimOrder::kEager), {}, GoldenHeads::kWide}};
+      {"qwen3", DType::kF16, In(SimOrder::kEager), {}, GoldenHeads::kWide},
+      {"qwen3_alora", DType::kF16, In(SimOrder::kTimed, true)},
+      {"qwen3_alora", DType::kBf16, In(SimOrder::kRandom), {}, GoldenHeads::kWide}};
   std::vector<GoldenDevice> devices;
   for (const Setting& setting : settings) {
     devices.push_back({.name = "Sim_" + NameOf(setting),

@@ -1,6 +1,8 @@
 #include "tests/support/fake_runner.h"
 
+#include <algorithm>
 #include <bit>
+#include <limits>
 #include <set>
 
 #include "kernels/check.h"
@@ -27,6 +29,17 @@ uint64_t Fingerprint(const std::vector<kernels::LoraModuleEntry>& modules) {
   return hash;
 }
 
+// Where `tokens` stand for the last time; beyond every position where they do not.
+size_t LastStart(std::span<const int32_t> prompt, const std::vector<int32_t>& tokens) {
+  for (size_t start = prompt.size(); start-- > 0;) {
+    if (start + tokens.size() > prompt.size()) continue;
+    if (std::equal(tokens.begin(), tokens.end(), prompt.begin() + static_cast<ptrdiff_t>(start))) {
+      return start;
+    }
+  }
+  return std::numeric_limits<size_t>::max();
+}
+
 int32_t Draw(uint64_t hash, uint64_t seed, int32_t choice, int64_t position) {
   hash = Mix(Mix(Mix(hash, seed), static_cast<uint64_t>(choice)), static_cast<uint64_t>(position));
   return static_cast<int32_t>(hash % FakeRunner::kVocabulary);
@@ -45,6 +58,7 @@ absl::StatusOr<StepResult> FakeRunner::Run(const StepPlan& plan) {
   CheckPlan(plan);
   CheckLimits(plan);
   MoveHostPages(plan);
+  CheckCrossings(plan);
   for (const kernels::PageCopy& copy : plan.page_copies) {
     pages_[static_cast<size_t>(copy.to)] = pages_[static_cast<size_t>(copy.from)];
   }
@@ -86,10 +100,15 @@ absl::StatusOr<StepResult> FakeRunner::Run(const StepPlan& plan) {
 std::vector<int32_t> FakeRunner::ExpectedTokens(std::span<const int32_t> prompt,
                                                 const AdapterVersion* adapter, uint64_t seed,
                                                 int32_t choice, int count) {
-  const uint64_t fingerprint = adapter == nullptr ? 0 : Fingerprint(adapter->layout().modules);
+  size_t from = adapter == nullptr ? std::numeric_limits<size_t>::max() : 0;
+  if (adapter != nullptr && !adapter->invocation().empty()) {
+    from = LastStart(prompt, adapter->invocation());
+  }
   uint64_t hash = kStart;
+  size_t position = 0;
   const auto take = [&](int32_t token) {
-    hash = Mix(Mix(hash, static_cast<uint64_t>(token)), fingerprint);
+    hash = Mix(Mix(hash, static_cast<uint64_t>(token)),
+               position++ < from ? 0 : Fingerprint(adapter->layout().modules));
   };
   for (int32_t token : prompt) take(token);
   std::vector<int32_t> tokens;
@@ -120,6 +139,28 @@ void FakeRunner::CheckLimits(const StepPlan& plan) const {
       CHORUS_CHECK_LE(entry.rank, limits_.max_adapter_rank);
     }
   }
+}
+
+// Of the sequences whose first row is the base's and whose last is an adapter's.
+void FakeRunner::CheckCrossings(const StepPlan& plan) {
+  const auto slot_of = [&](int32_t row) {
+    for (const kernels::LoraSegment& segment : plan.segments) {
+      if (row >= segment.first_row && row < segment.first_row + segment.num_rows) {
+        return segment.slot;
+      }
+    }
+    return -1;
+  };
+  int64_t ranks = 0;
+  for (size_t s = 0; s + 1 < plan.sequence_rows_begin.size(); ++s) {
+    const auto begin = static_cast<size_t>(plan.sequence_rows_begin[s]);
+    const auto end = static_cast<size_t>(plan.sequence_rows_begin[s + 1]);
+    const int32_t slot = slot_of(plan.sequence_rows[end - 1]);
+    if (slot == slot_of(plan.sequence_rows[begin])) continue;
+    ranks += (slots_.at(slot)->modules[0].rank + 7) / 8 * 8;
+    ++num_crossings_;
+  }
+  CHORUS_CHECK_LE(ranks, limits_.max_step_crossing_ranks);
 }
 
 void FakeRunner::CheckPlan(const StepPlan& plan) const {

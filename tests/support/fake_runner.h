@@ -27,16 +27,21 @@ class FakeRunner : public Runner {
   // CHECKs the plan's own consistency, and that it keeps to the limits.
   absl::StatusOr<StepResult> Run(const StepPlan& plan) override;
 
-  // The first `count` tokens of a choice, computed without pages; kEos does not end it.
+  // The first `count` tokens of a choice, computed without pages; an activated LoRA computes from
+  // its last invocation on. kEos does not end it.
   static std::vector<int32_t> ExpectedTokens(std::span<const int32_t> prompt,
                                              const AdapterVersion* adapter, uint64_t seed,
                                              int32_t choice, int count);
+
+  // Sequences, over all steps, that crossed from the base to an adapter within one.
+  uint64_t num_crossings() const { return num_crossings_; }
 
  private:
   using Page = std::array<uint64_t, kernels::kPageTokens>;  // hash of the prefix up to each token
 
   void CheckPlan(const StepPlan& plan) const;
   void CheckLimits(const StepPlan& plan) const;
+  void CheckCrossings(const StepPlan& plan);
   void ApplySlotChanges(const StepPlan& plan);
   void MoveHostPages(const StepPlan& plan);
 
@@ -45,6 +50,7 @@ class FakeRunner : public Runner {
   std::vector<Page> pages_;
   std::vector<Page> host_pages_;
   std::map<int32_t, std::shared_ptr<const kernels::LoraSlot>> slots_;
+  uint64_t num_crossings_ = 0;
 };
 
 }  // namespace chorus::engine

@@ -120,6 +120,11 @@ Golden::Golden(const std::string& name, GoldenHeads heads) {
     if (!json.at("adapter").is_null()) json.at("adapter").get_to(one.adapter);
     json.at("prompt_tokens").get_to(one.prompt_tokens);
     json.at("tokens").get_to(one.tokens);
+    if (!one.adapter.empty()) one.active_from = 0;
+    if (const auto from = json.find("active_from"); from != json.end()) {
+      one.active_from.reset();
+      if (!from->is_null()) one.active_from = from->get<int64_t>();
+    }
     json.at("transformers_bf16_rms").get_to(one.transformers_bf16_rms);
     one.f32 = MakeExpectation(json, tensors, key, "f32");
     one.bf16 = MakeExpectation(json, tensors, key, "bf16");

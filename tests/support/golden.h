@@ -31,6 +31,8 @@ struct GoldenExpectation {
 struct GoldenCase {
   std::string adapter;  // empty: the base model
   size_t prompt_tokens = 0;
+  // The first position that the adapter computes, as PEFT found it; none: it is never invoked.
+  std::optional<int64_t> active_from;
   std::vector<int32_t> tokens;  // prompt and what followed it
   double transformers_bf16_rms = 0.0;
   GoldenExpectation f32, bf16;

@@ -37,7 +37,8 @@ absl::StatusOr<std::shared_ptr<const MemoryAdapter>> MemoryAdapter::Make(
 
 MemoryAdapter::MemoryAdapter(const std::string& tenant, const std::string& name,
                              engine::AdapterSpec spec, engine::ImageLayout layout)
-    : AdapterVersion(tenant, name, 1, spec.digest, std::move(layout)), spec_(std::move(spec)) {}
+    : AdapterVersion(tenant, name, 1, spec.digest, std::move(layout), spec.invocation),
+      spec_(std::move(spec)) {}
 
 absl::StatusOr<std::unique_ptr<engine::ImageReader>> MemoryAdapter::OpenImage() const {
   return engine::ImageReader::Open(Borrow(image_), fingerprint_);

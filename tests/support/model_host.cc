@@ -34,6 +34,25 @@ class CpuBackend : public HostBackend {
   const std::unique_ptr<engine::CpuRunner> runner_;
 };
 
+// Adds those rows of the part that the base computes, or those of its adapter.
+void AddRows(const StepPart& part, bool of_base, std::vector<int32_t>* rows, StepPlan* plan) {
+  const HostSequence& sequence = *part.sequence;
+  for (size_t i = 0; i < part.tokens.size(); ++i) {
+    const auto position = static_cast<int64_t>(sequence.tokens.size() + i);
+    if ((sequence.slot < 0 || position < sequence.active_from) != of_base) continue;
+    const auto row = static_cast<int32_t>(plan->num_rows());
+    rows->push_back(row);
+    plan->tokens.push_back(part.tokens[i]);
+    plan->positions.push_back(static_cast<int32_t>(position));
+    plan->row_pages.push_back(sequence.pages[position / kPageTokens]);
+    if (of_base) continue;
+    if (plan->segments.empty() || plan->segments.back().slot != sequence.slot) {
+      plan->segments.push_back({sequence.slot, row, 0});
+    }
+    ++plan->segments.back().num_rows;
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ModelHost>> ModelHost::Open(const std::string& model_dir,
@@ -104,11 +123,23 @@ absl::StatusOr<ModelHost::Planned> ModelHost::Plan(std::span<const StepPart> par
   StepPlan& plan = planned.plan;
   plan.epoch = ++epoch_;
   plan.slot_changes = std::exchange(slot_changes_, {});
+  planned.rows.resize(parts.size());
+  for (const size_t i : order) CHORUS_RETURN_IF_ERROR(AddPages(parts[i]));
+  // Rows of the base first, whoever's, then those of each adapter.
+  for (const bool of_base : {true, false}) {
+    for (const size_t i : order) AddRows(parts[i], of_base, &planned.rows[i], &plan);
+  }
   plan.sequence_rows_begin.push_back(0);
   plan.page_begin.push_back(0);
-  planned.first_rows.resize(parts.size());
   for (const size_t i : order) {
-    CHORUS_ASSIGN_OR_RETURN(planned.first_rows[i], AddPart(parts[i], &plan));
+    HostSequence& sequence = *parts[i].sequence;
+    sequence.tokens.insert(sequence.tokens.end(), parts[i].tokens.begin(), parts[i].tokens.end());
+    const std::vector<int32_t>& rows = planned.rows[i];
+    plan.sequence_rows.insert(plan.sequence_rows.end(), rows.begin(), rows.end());
+    plan.sequence_rows_begin.push_back(static_cast<int32_t>(plan.sequence_rows.size()));
+    const std::span<const engine::PageId> ids = sequence.pages.ids();
+    plan.page_ids.insert(plan.page_ids.end(), ids.begin(), ids.end());
+    plan.page_begin.push_back(static_cast<int32_t>(plan.page_ids.size()));
   }
   return planned;
 }
@@ -122,18 +153,15 @@ absl::StatusOr<std::vector<ModelHost::Logits>> ModelHost::Step(std::span<const S
   std::vector<Logits> result(parts.size());
   for (size_t i = 0; i < parts.size(); ++i) {
     for (size_t r = 0; r < parts[i].tokens.size(); ++r) {
-      const auto row =
-          static_cast<std::ptrdiff_t>(planned.first_rows[i]) + static_cast<std::ptrdiff_t>(r);
-      const auto begin = logits.begin() + row * config_.vocabulary;
+      const auto begin = logits.begin() + std::ptrdiff_t{planned.rows[i][r]} * config_.vocabulary;
       result[i].emplace_back(begin, begin + config_.vocabulary);
     }
   }
   return result;
 }
 
-absl::StatusOr<int32_t> ModelHost::AddPart(const StepPart& part, StepPlan* plan) {
+absl::Status ModelHost::AddPages(const StepPart& part) {
   HostSequence& sequence = *part.sequence;
-  const auto first_row = static_cast<int32_t>(plan->num_rows());
   const size_t total = sequence.tokens.size() + part.tokens.size();
   const int64_t pages = kernels::CeilDiv<int64_t>(static_cast<int64_t>(total), kPageTokens);
   CHORUS_ASSIGN_OR_RETURN(PageLease more, pages_.Acquire(pages - sequence.pages.size()));
@@ -142,25 +170,7 @@ absl::StatusOr<int32_t> ModelHost::AddPart(const StepPart& part, StepPlan* plan)
   } else {
     sequence.pages.Append(std::move(more));
   }
-  for (const int32_t token : part.tokens) {
-    const auto position = static_cast<int32_t>(sequence.tokens.size());
-    plan->sequence_rows.push_back(static_cast<int32_t>(plan->num_rows()));
-    plan->tokens.push_back(token);
-    plan->positions.push_back(position);
-    plan->row_pages.push_back(sequence.pages[position / kPageTokens]);
-    sequence.tokens.push_back(token);
-  }
-  if (sequence.slot >= 0) {
-    if (plan->segments.empty() || plan->segments.back().slot != sequence.slot) {
-      plan->segments.push_back({sequence.slot, first_row, 0});
-    }
-    plan->segments.back().num_rows += static_cast<int32_t>(part.tokens.size());
-  }
-  plan->sequence_rows_begin.push_back(static_cast<int32_t>(plan->sequence_rows.size()));
-  const std::span<const engine::PageId> ids = sequence.pages.ids();
-  plan->page_ids.insert(plan->page_ids.end(), ids.begin(), ids.end());
-  plan->page_begin.push_back(static_cast<int32_t>(plan->page_ids.size()));
-  return first_row;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ModelHost::Logits> ModelHost::RunAlone(std::span<const int32_t> tokens, int32_t slot,

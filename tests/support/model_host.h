@@ -31,7 +31,8 @@ struct HostOptions {
 
 // Tokens and the pages that hold their K and V.
 struct HostSequence {
-  int32_t slot = -1;  // of its adapter, -1: the base model
+  int32_t slot = -1;        // of its adapter, -1: the base model
+  int64_t active_from = 0;  // the first position that the adapter computes
   std::vector<int32_t> tokens;
   engine::PageLease pages;
 };
@@ -74,11 +75,11 @@ class ModelHost {
   // Leases pages, loads the adapter into them and gives it the next slot, from the next step on.
   absl::StatusOr<int32_t> Load(const engine::AdapterRef& adapter);
 
-  // A step over all parts, in any order of adapters, whose rows are not sampled yet; with the first
-  // row of each part. The plan has to run.
+  // A step over all parts, in any order of adapters, whose rows are not sampled yet; with the rows
+  // of each part. The plan has to run.
   struct Planned {
     engine::StepPlan plan;
-    std::vector<int32_t> first_rows;
+    std::vector<std::vector<int32_t>> rows;
   };
   absl::StatusOr<Planned> Plan(std::span<const StepPart> parts);
 
@@ -93,8 +94,8 @@ class ModelHost {
  private:
   ModelHost(engine::ModelConfig config, const HostOptions& options);
 
-  // Leases what the part needs and adds its rows; returns the number of its first row.
-  absl::StatusOr<int32_t> AddPart(const StepPart& part, engine::StepPlan* plan);
+  // Leases what the part needs.
+  absl::Status AddPages(const StepPart& part);
 
   const engine::ModelConfig config_;
   TestPool memory_;

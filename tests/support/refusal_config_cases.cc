@@ -93,7 +93,6 @@ void AddKinds(std::vector<RefusalCase>* cases) {
 
 void AddUnsupported(std::vector<RefusalCase>* cases) {
   const std::vector<std::pair<std::string, Json>> fields = {
-      {"alora_invocation_tokens", {1, 2, 3}},
       {"arrow_config", Json::object()},
       {"fan_in_fan_out", true},
       {"kasa_config", Json::object()},
@@ -135,6 +134,40 @@ void AddUnsupported(std::vector<RefusalCase>* cases) {
                            Reason::kAdapterBaseChanging, "init_lora_weights", init));
   }
   cases->push_back(Field("init_is_number", Reason::kAdapterConfigInvalid, "init_lora_weights", 1));
+}
+
+void AddInvocations(std::vector<RefusalCase>* cases) {
+  for (auto& [name, value] :
+       std::vector<std::pair<std::string, Json>>{{"empty", Json::array()},
+                                                 {"false", false},
+                                                 {"text", "<act>"},
+                                                 {"number", 5},
+                                                 {"object", {{"a", 1}}},
+                                                 {"too_long", std::vector<int>(257, 5)},
+                                                 {"of_text", {"5"}},
+                                                 {"of_floats", {5.0}},
+                                                 {"of_lists", Json::parse("[[5]]")},
+                                                 {"negative", {5, -1}},
+                                                 {"beyond_int32", {int64_t{1} << 31}},
+                                                 {"beyond_the_vocabulary", {5, 1 << 30}}}) {
+    cases->push_back(Field(absl::StrCat("invocation_", name), Reason::kAdapterConfigInvalid,
+                           "alora_invocation_tokens", value));
+  }
+  for (auto& [field, value] :
+       std::vector<std::pair<std::string, Json>>{{"velora_config", Json::object()},
+                                                 {"monteclora_config", Json::object()},
+                                                 {"init_lora_weights", "mica"}}) {
+    cases->push_back({absl::StrCat("invocation_with_", field),
+                      Reason::kAdapterConflict,
+                      kFile,
+                      [field = field, value = value](const ModelConfig& model) {
+                        AdapterFiles files = GoodAdapter(model);
+                        files.config["alora_invocation_tokens"] = {5};
+                        files.config[field] = value;
+                        return ToUpload(files);
+                      },
+                      {}});
+  }
 }
 
 void AddScaling(std::vector<RefusalCase>* cases) {
@@ -217,6 +250,7 @@ std::vector<RefusalCase> ConfigFieldCases() {
   AddKinds(&cases);
   AddUnsupported(&cases);
   AddScaling(&cases);
+  AddInvocations(&cases);
   return cases;
 }
 

@@ -253,6 +253,22 @@ TEST_F(CatalogTest, EverythingIsThereAfterARestart) {
   EXPECT_NE(catalog().Get("acme", "a")->digest, a.digest);
 }
 
+TEST_F(CatalogTest, WhatActivatesAnAdapterIsAnotherContentAndOutlivesTheProcess) {
+  const AdapterInfo plain = Put("a", 1);
+  test::SmallAdapter adapter = test::SmallAdapter::Make(1);
+  adapter.config.insert(1, R"("alora_invocation_tokens": [7, 3],)");
+  const auto activated = Send(catalog(), RequestFor("acme", "a", adapter), adapter);
+  ASSERT_TRUE(activated.ok()) << activated.status();
+  EXPECT_EQ(activated->version, 2);
+  EXPECT_NE(activated->digest, plain.digest);
+  for (int start = 0; start < 2; ++start) {
+    EXPECT_THAT(catalog().Get("acme", "a")->invocation, ElementsAre(7, 3));
+    EXPECT_THAT((*catalog().Resolve("acme", "a"))->invocation(), ElementsAre(7, 3));
+    ASSERT_TRUE(harness_.Restart().ok());
+  }
+  EXPECT_TRUE(LoadImage(**catalog().Resolve("acme", "a")).ok());
+}
+
 TEST_F(CatalogTest, VersionsMayOutliveTheCatalog) {
   Put("a", 1);
   AdapterRef running = *catalog().Resolve("acme", "a");

@@ -199,6 +199,7 @@ TEST(ManifestTest, TextOfStrangersComesBackAsItWas) {
   manifest.config = {std::string(64, 'a'), 1};
   manifest.tensors = {std::string(64, 'b'), uint64_t{1} << 40};
   manifest.use_rslora = true;
+  manifest.invocation = {0, 5, 151665};
   manifest.base_model_name_or_path = std::string("a\nend \"\\ \0\xff\xc3\xa9 z", 16);
   manifest.warnings = {"", "line\nmodule 0", std::string(2, '\0')};
   manifest.modules = {{0, 3, kernels::kQ, 8, 0.1, 0.1f / 8, true},

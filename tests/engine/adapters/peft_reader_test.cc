@@ -2,7 +2,11 @@
 #include "engine/adapters/peft_reader.h"
 
 #include <cmath>
+#include <map>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "engine/adapters/sha256.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/adapter_builder.h"
@@ -160,6 +164,54 @@ TEST(PeftReaderTest, WarnsOfWhatIsLegalButOdd) {
   const auto huge = ReadAdapter(BuildAdapter(model, {.scale = 100.0f}), model);
   ASSERT_EQ(huge->warnings.size(), 1u);
   EXPECT_THAT(huge->warnings[0], HasSubstr("so large that activations may overflow in 6 of 6"));
+}
+
+// By the grammar of adapter_digest.h, written down a second time: that of an adapter that is not
+// activated must stay what it was.
+TEST(PeftReaderTest, TheInvocationIsPartOfTheDigestAndNothingElseChanges) {
+  const ModelConfig model = TinyModel();
+  AdapterFiles files = BuildAdapter(model, {.targets = {"v_proj"}, .rank = 2, .alpha = 0.5});
+  std::map<std::string, std::string> tensors;
+  for (const test::FileTensor& tensor : files.tensors) {
+    tensors[tensor.name] = absl::StrCat(tensor.name, "\n", tensor.dtype, "\n",
+                                        absl::StrJoin(tensor.shape, "x"), "\n", tensor.bytes);
+  }
+  std::string plain = "chorus adapter 1\n";
+  for (const auto& [name, text] : tensors) plain += text;
+  plain += "\n[";
+  for (int layer = 0; layer < model.layers; ++layer) {
+    absl::StrAppend(&plain, layer == 0 ? "" : ",", R"({"alpha":0.5,"bias":false,"module":"layers.)",
+                    layer, R"(.self_attn.v_proj","rank":2,"rslora":false})");
+  }
+  plain += "]";
+  const auto digest_with = [&](const Json& invocation) {
+    files.config["alora_invocation_tokens"] = invocation;
+    const auto spec = ReadAdapter(files, model);
+    EXPECT_TRUE(spec.ok()) << spec.status();
+    return spec->digest.Hex();
+  };
+  EXPECT_EQ(digest_with(nullptr), Sha256Hex(plain));
+  EXPECT_EQ(digest_with({5}), Sha256Hex(plain + "\n{\"alora_invocation_tokens\":[5]}"));
+  EXPECT_EQ(digest_with({1, 2, 11}), Sha256Hex(plain + "\n{\"alora_invocation_tokens\":[1,2,11]}"));
+  files.config.erase("alora_invocation_tokens");
+  EXPECT_EQ(ReadAdapter(files, model)->digest.Hex(), Sha256Hex(plain));
+}
+
+TEST(PeftReaderTest, AnInvocationIsAnyIdsOfTheVocabulary) {
+  const ModelConfig model = TinyModel();
+  AdapterFiles files = BuildAdapter(model);
+  EXPECT_THAT(ReadAdapter(files, model)->invocation, IsEmpty());
+  std::vector<int32_t> longest(256, 3);
+  longest.front() = 0;
+  longest.back() = model.vocabulary - 1;
+  files.config["alora_invocation_tokens"] = longest;
+  const auto spec = ReadAdapter(files, model);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->invocation, longest);
+  longest.back() = model.vocabulary;
+  files.config["alora_invocation_tokens"] = longest;
+  EXPECT_THAT(std::string(ReadAdapter(files, model).status().message()),
+              HasSubstr("adapter_config.json: alora_invocation_tokens: expected token ids below"));
 }
 
 TEST(PeftReaderTest, UnknownFieldsMayBeEmpty) {

@@ -110,8 +110,8 @@ TEST(ResidencyOrderTest, WithoutItsAdapterAPrefixIsWorthHalf) {
   harness.loads.jobs.clear();
   residency.RemoveWaiter(resident);
   PageLease lease = *pool.Acquire(1);
-  const auto keys =
-      PageKeys(RootKey("t", "", "base", "adapter"), std::vector<int32_t>(kernels::kPageTokens, 1));
+  const auto keys = PageKeys({RootKey("t", "", "base"), {{"adapter", 0}}},
+                             std::vector<int32_t>(kernels::kPageTokens, 1));
   prefixes.SetPageSeconds(10.0);
   prefixes.Publish(keys, 0, Residency::OwnerOf(Residency::KeyOf(*adapter)), &lease);
   lease.Release();

@@ -62,7 +62,7 @@ TEST(DeviceLimitsTest, TheRunnerTakesWhatTheEngineMayAskFor) {
   ASSERT_TRUE(options.ok()) << options.status();
   EXPECT_EQ(options->max_rows, 300);
   EXPECT_EQ(options->max_graph_rows, 48);
-  EXPECT_EQ(options->max_segments, 40);
+  EXPECT_EQ(options->max_segments, 40 + 64);
   EXPECT_EQ(options->max_rank_sum, 777);
   EXPECT_EQ(options->max_page_copies, 48);
   EXPECT_EQ(options->max_page_ids, 48 * 256);
@@ -76,9 +76,10 @@ TEST(DeviceLimitsTest, TheRunnerTakesWhatTheEngineMayAskFor) {
   EXPECT_GT(limits.max_adapters, engine.max_running + engine.max_loads);
   EXPECT_EQ(limits.max_adapter_pages, engine::MaxAdapterPages(Model(), 256));
   EXPECT_EQ(limits.max_adapter_rank, 256);
+  EXPECT_EQ(limits.max_step_crossing_ranks, 64 * 8);
   // One sequence has one adapter.
   engine.max_step_adapters = 4096;
-  EXPECT_EQ(DeviceRunnerOptionsFor(engine, Model(), 900)->max_segments, 96);
+  EXPECT_EQ(DeviceRunnerOptionsFor(engine, Model(), 900)->max_segments, 96 + 64);
 }
 
 TEST(DeviceLimitsTest, TheWorstStepOfAllIsBoundedByMemory) {
@@ -106,9 +107,9 @@ TEST(DeviceLimitsTest, TheWorstStepOfAllIsBoundedByMemory) {
 TEST(DeviceLimitsTest, WhatTheKernelsCannotDoIsRefusedByName) {
   EngineOptions engine;
   engine.max_running = engine.max_step_tokens = 2000;
-  engine.max_step_adapters = 1025;
+  engine.max_step_adapters = 993;
   EXPECT_EQ(DeviceRunnerOptionsFor(engine, Model(), 900).status().message(),
-            "max_step_adapters: expected at most 1024 on a device, got 1025");
+            "max_step_adapters: expected at most 992 on a device, got 993");
 }
 
 }  // namespace

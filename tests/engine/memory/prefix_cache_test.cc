@@ -1,5 +1,6 @@
 #include "engine/memory/prefix_cache.h"
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <vector>
@@ -22,20 +23,19 @@ std::vector<int32_t> Tokens(std::initializer_list<int> pages) {
   return tokens;
 }
 
-const PrefixKey kRoot = RootKey("tenant", "", "base", "");
+const PrefixChain kBase{.root = RootKey("tenant", "", "base"), .adapter = {}};
 
 TEST(PrefixKeyTest, EveryFieldOfTheRootSeparates) {
-  const PrefixKey root = RootKey("a", "b", "c", "d");
-  EXPECT_NE(root, RootKey("x", "b", "c", "d"));
-  EXPECT_NE(root, RootKey("a", "x", "c", "d"));
-  EXPECT_NE(root, RootKey("a", "b", "x", "d"));
-  EXPECT_NE(root, RootKey("a", "b", "c", "x"));
-  EXPECT_NE(RootKey("ab", "", "c", "d"), RootKey("a", "b", "c", "d"));
+  const PrefixKey root = RootKey("a", "b", "c");
+  EXPECT_NE(root, RootKey("x", "b", "c"));
+  EXPECT_NE(root, RootKey("a", "x", "c"));
+  EXPECT_NE(root, RootKey("a", "b", "x"));
+  EXPECT_NE(RootKey("ab", "", "c"), RootKey("a", "b", "c"));
 }
 
 TEST(PrefixKeyTest, AKeyStandsForAllTokensBeforeIt) {
-  const auto a = PageKeys(kRoot, Tokens({1, 2, 3}));
-  const auto b = PageKeys(kRoot, Tokens({1, 9, 3}));
+  const auto a = PageKeys(kBase, Tokens({1, 2, 3}));
+  const auto b = PageKeys(kBase, Tokens({1, 9, 3}));
   ASSERT_EQ(a.size(), 3u);
   EXPECT_EQ(a[0], b[0]);
   EXPECT_NE(a[1], b[1]);
@@ -45,14 +45,58 @@ TEST(PrefixKeyTest, AKeyStandsForAllTokensBeforeIt) {
 TEST(PrefixKeyTest, APartialPageHasNoKey) {
   std::vector<int32_t> tokens = Tokens({1, 2});
   tokens.pop_back();
-  EXPECT_EQ(PageKeys(kRoot, tokens).size(), 1u);
+  EXPECT_EQ(PageKeys(kBase, tokens).size(), 1u);
+}
+
+// From the page on in which it becomes active, and only there.
+TEST(PrefixKeyTest, AnAdapterJoinsTheChainWhereItBegins) {
+  const std::vector<int32_t> tokens = Tokens({1, 2, 3, 4});
+  const auto keys_of = [&](const std::string& digest, int64_t from) {
+    return PageKeys({kBase.root, {{digest, from}}}, tokens);
+  };
+  const auto shared = [](const std::vector<PrefixKey>& a, const std::vector<PrefixKey>& b) {
+    const auto pages = std::mismatch(a.begin(), a.end(), b.begin()).first - a.begin();
+    for (size_t i = static_cast<size_t>(pages); i < a.size(); ++i) EXPECT_NE(a[i], b[i]);
+    return pages;
+  };
+  const auto base = PageKeys(kBase, tokens);
+  for (int64_t from = 0; from <= 4 * kTokens; ++from) {
+    SCOPED_TRACE(from);
+    const int64_t pages = from / kTokens;
+    EXPECT_EQ(PrefixChain({kBase.root, {{"a", from}}}).base_pages(), pages);
+    EXPECT_EQ(shared(keys_of("a", from), base), pages);
+    EXPECT_EQ(shared(keys_of("a", from), keys_of("b", from)), pages);
+    EXPECT_EQ(shared(keys_of("a", from), keys_of("a", from)), 4);
+    // One position later, in the same page too, is another KV.
+    EXPECT_EQ(shared(keys_of("a", from), keys_of("a", from + 1)), pages);
+  }
+}
+
+TEST(PrefixCacheTest, ForgettingAnAdapterLeavesTheBasesPagesBeforeIt) {
+  PagePool pool(Pages(8));
+  ReclaimOrder order;
+  PrefixCache cache(&pool, &order);
+  const std::vector<int32_t> tokens = Tokens({1, 2, 3});
+  const auto keys = PageKeys({kBase.root, {{"adapter", 2 * kTokens}}}, tokens);
+  PageLease lease = *pool.Acquire(3);
+  cache.Publish(std::span(keys).first(2), 0, 0, &lease);
+  cache.Publish(keys, 2, 7, &lease);
+  EXPECT_EQ(cache.MatchLength(keys), 3);
+  EXPECT_EQ(cache.MatchLength(PageKeys(kBase, tokens)), 2);
+  cache.Forget(7);
+  EXPECT_EQ(cache.MatchLength(keys), 2);
+  EXPECT_EQ(cache.MatchLength(PageKeys(kBase, tokens)), 2);
+  lease.Release();
+  EXPECT_EQ(pool.num_free(), 6);
+  cache.ReclaimCheapest(kAnyone);  // what was a parent is a leaf again
+  EXPECT_EQ(cache.MatchLength(keys), 1);
 }
 
 TEST(PrefixCacheTest, MatchFindsTheLongestPublishedRun) {
   PagePool pool(Pages(8));
   ReclaimOrder order;
   PrefixCache cache(&pool, &order);
-  const auto keys = PageKeys(kRoot, Tokens({1, 2, 3}));
+  const auto keys = PageKeys(kBase, Tokens({1, 2, 3}));
   PageLease lease = *pool.Acquire(2);
   cache.Publish(std::span(keys).first(2), 0, 0, &lease);
   EXPECT_EQ(cache.MatchLength(keys), 2);
@@ -66,7 +110,7 @@ TEST(PrefixCacheTest, ASecondComputationAdoptsTheCachedPage) {
   PagePool pool(Pages(8));
   ReclaimOrder order;
   PrefixCache cache(&pool, &order);
-  const auto keys = PageKeys(kRoot, Tokens({1, 2}));
+  const auto keys = PageKeys(kBase, Tokens({1, 2}));
   PageLease first = *pool.Acquire(1);
   cache.Publish(std::span(keys).first(1), 0, 0, &first);
   PageLease second = *pool.Acquire(2);
@@ -79,8 +123,8 @@ TEST(PrefixCacheTest, ReclaimsLeavesOldestFirstAndNeverPagesInUse) {
   PagePool pool(Pages(8));
   ReclaimOrder order(ReclaimPolicy::kLru);
   PrefixCache cache(&pool, &order);
-  const auto old_keys = PageKeys(kRoot, Tokens({1, 2}));
-  const auto new_keys = PageKeys(kRoot, Tokens({3}));
+  const auto old_keys = PageKeys(kBase, Tokens({1, 2}));
+  const auto new_keys = PageKeys(kBase, Tokens({3}));
   PageLease old_lease = *pool.Acquire(2);
   PageLease new_lease = *pool.Acquire(1);
   cache.Publish(old_keys, 0, 0, &old_lease);
@@ -108,10 +152,10 @@ TEST(PrefixCacheTest, WhatWasUsedAgainOutlivesNewerPagesThatWereNot) {
   PagePool pool(Pages(16));
   ReclaimOrder order;
   PrefixCache cache(&pool, &order);
-  const auto shared = PageKeys(kRoot, Tokens({1, 2}));
+  const auto shared = PageKeys(kBase, Tokens({1, 2}));
   Compute(&pool, &cache, shared);
-  Compute(&pool, &cache, PageKeys(kRoot, Tokens({1, 2, 3})));
-  for (int tail = 10; tail < 15; ++tail) Compute(&pool, &cache, PageKeys(kRoot, Tokens({tail})));
+  Compute(&pool, &cache, PageKeys(kBase, Tokens({1, 2, 3})));
+  for (int tail = 10; tail < 15; ++tail) Compute(&pool, &cache, PageKeys(kBase, Tokens({tail})));
   for (int i = 0; i < 6; ++i) cache.ReclaimCheapest(kAnyone);
   EXPECT_EQ(cache.num_pages(), 2);
   EXPECT_EQ(cache.MatchLength(shared), 2);
@@ -121,8 +165,8 @@ TEST(PrefixCacheTest, UsesOfWhatWasGivenUpAreRememberedForAWhile) {
   PagePool pool(Pages(4));
   ReclaimOrder order;
   PrefixCache cache(&pool, &order);
-  const auto often = PageKeys(kRoot, Tokens({1}));
-  const auto once = PageKeys(kRoot, Tokens({2}));
+  const auto often = PageKeys(kBase, Tokens({1}));
+  const auto once = PageKeys(kBase, Tokens({2}));
   for (int i = 0; i < 3; ++i) {
     Compute(&pool, &cache, often);
     cache.ReclaimCheapest(kAnyone);
@@ -140,7 +184,7 @@ TEST(PrefixCacheTest, ForgettingAnOwnerLeavesTheBasesPagesAboveItsOwn) {
   PagePool pool(Pages(8));
   ReclaimOrder order;
   PrefixCache cache(&pool, &order);
-  const auto keys = PageKeys(kRoot, Tokens({1, 2}));
+  const auto keys = PageKeys(kBase, Tokens({1, 2}));
   PageLease lease = *pool.Acquire(2);
   cache.Publish(std::span(keys).first(1), 0, 0, &lease);
   cache.Publish(keys, 1, 7, &lease);
@@ -156,7 +200,7 @@ TEST(PrefixCacheTest, ForgetHidesAnOwnersPagesEvenThoseInUse) {
   PagePool pool(Pages(8));
   ReclaimOrder order;
   PrefixCache cache(&pool, &order);
-  const auto keys = PageKeys(RootKey("t", "", "base", "adapter"), Tokens({1, 2, 3}));
+  const auto keys = PageKeys({kBase.root, {{"adapter", 0}}}, Tokens({1, 2, 3}));
   PageLease lease = *pool.Acquire(3);
   cache.Publish(std::span(keys).first(2), 0, 7, &lease);
   cache.Forget(7);
@@ -191,7 +235,7 @@ TEST(PrefixCacheTest, RandomUseAgreesWithAModel) {
         for (uint32_t page = random() % 5 + 1; page > 0; --page) {
           tokens.insert(tokens.end(), kTokens, static_cast<int32_t>(random() % 2));
         }
-        User user{PageKeys(kRoot, tokens), {}, 0};
+        User user{PageKeys(kBase, tokens), {}, 0};
         user.lease = cache.Match(user.keys);
         for (int64_t i = 0; i < user.lease.size(); ++i) {
           ASSERT_EQ(content.at(user.lease[i]), user.keys[static_cast<size_t>(i)]);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <utility>
 
+#include "engine/schedule/activation.h"
 #include "gtest/gtest.h"
 #include "tests/support/memory_adapter.h"
 
@@ -46,15 +48,26 @@ GoldenCheck::GoldenCheck(const Golden& golden, absl::StatusOr<std::unique_ptr<Mo
       return;
     }
     slots_[name] = *slot;
+    for (const GoldenCase& one : golden.cases()) {
+      if (one.adapter != name) continue;
+      EXPECT_EQ(engine::ActiveFrom(**adapter, std::span(one.tokens).first(one.prompt_tokens)),
+                one.active_from);
+    }
   }
   host_ = *std::move(host);
+}
+
+HostSequence GoldenCheck::SequenceOf(const GoldenCase& one) const {
+  HostSequence sequence;
+  sequence.slot = one.active_from.has_value() ? slots_.at(one.adapter) : -1;
+  sequence.active_from = one.active_from.value_or(0);
+  return sequence;
 }
 
 void GoldenCheck::ExpectEachAlone() {
   for (const GoldenCase& one : golden_.cases()) {
     SCOPED_TRACE(one.adapter.empty() ? "base" : one.adapter);
-    HostSequence sequence;
-    sequence.slot = slots_.at(one.adapter);
+    HostSequence sequence = SequenceOf(one);
     ModelHost::Logits logits;
     for (size_t begin = 0, end = one.prompt_tokens; begin < one.tokens.size(); begin = end++) {
       const StepPart part[] = {{&sequence,
@@ -74,9 +87,9 @@ void GoldenCheck::ExpectEachAlone() {
 
 void GoldenCheck::ExpectAllTogether() {
   const std::vector<GoldenCase>& cases = golden_.cases();
-  std::vector<HostSequence> sequences(cases.size());
+  std::vector<HostSequence> sequences;
+  for (const GoldenCase& one : cases) sequences.push_back(SequenceOf(one));
   std::vector<ModelHost::Logits> logits(cases.size());
-  for (size_t i = 0; i < cases.size(); ++i) sequences[i].slot = slots_.at(cases[i].adapter);
   while (true) {
     std::vector<StepPart> parts;
     std::vector<size_t> which;
@@ -148,9 +161,9 @@ void GoldenCheck::ExpectGreedy(const GoldenCase& one, const ModelHost::Logits& l
 void GoldenCheck::ExpectMixedBatchEqual() {
   const std::vector<GoldenCase>& cases = golden_.cases();
   ASSERT_EQ(alone_.size(), cases.size());
-  std::vector<HostSequence> sequences(cases.size());
+  std::vector<HostSequence> sequences;
+  for (const GoldenCase& one : cases) sequences.push_back(SequenceOf(one));
   std::vector<size_t> computed(cases.size(), 0);
-  for (size_t i = 0; i < cases.size(); ++i) sequences[i].slot = slots_.at(cases[i].adapter);
   size_t different = 0;
   while (true) {
     std::vector<StepPart> parts;

@@ -41,6 +41,8 @@ class GoldenCheck {
   void ExpectMixedBatchEqual();
 
  private:
+  // A sequence of the case's, without tokens yet.
+  HostSequence SequenceOf(const GoldenCase& one) const;
   void ExpectPositions(const GoldenCase& one, const ModelHost::Logits& logits);
   void ExpectGreedy(const GoldenCase& one, const ModelHost::Logits& logits);
   void ExpectGreedyShare();

@@ -46,7 +46,7 @@ std::vector<Param> AllParams() {
   std::vector<Param> params;
   for (const char* model :
        {"llama", "llama_minimal", "llama_tied", "llama_biased", "llama31", "llama_linear",
-        "llama_yarn", "mistral", "qwen2", "qwen2_yarn", "qwen3"}) {
+        "llama_yarn", "mistral", "qwen2", "qwen2_yarn", "qwen3", "llama_alora", "qwen3_alora"}) {
     for (const DType dtype : {DType::kF32, DType::kBf16}) params.push_back({model, dtype});
     params.push_back({model, DType::kF32, GoldenHeads::kWide});
   }

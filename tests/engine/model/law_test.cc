@@ -8,6 +8,7 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "engine/schedule/activation.h"
 #include "gtest/gtest.h"
 #include "kernels/device/cpu_features.h"
 #include "tests/engine/model/engine_run.h"
@@ -103,6 +104,9 @@ class Scenario {
     request.prompt.assign(stem.begin(), stem.begin() + from_stem);
     const std::vector<int32_t> tail = Tokens(Between(1, OneIn(2) ? 2 : 30));
     request.prompt.insert(request.prompt.end(), tail.begin(), tail.end());
+    if (!OneIn(3))
+      Invoke(*subject_.adapters.at(static_cast<size_t>(adapters_[Between(0, 2)])), &request.prompt);
+    if (request.adapter != nullptr && !OneIn(4)) Invoke(*request.adapter, &request.prompt);
     request.max_tokens = Between(1, OneIn(2) ? 100 : 20);
     request.num_choices = OneIn(4) ? Between(2, 3) : 1;
     request.sampling = Sampling();
@@ -110,6 +114,15 @@ class Scenario {
     if (OneIn(4)) request.stop_token_ids = Tokens(8);
     request.priority = Between(0, 1);
     return request;
+  }
+
+  // Writes what activates the adapter into the prompt, in one of few places.
+  void Invoke(const engine::AdapterVersion& adapter, std::vector<int32_t>* prompt) {
+    const std::vector<int32_t>& invocation = adapter.invocation();
+    const auto at = static_cast<size_t>(OneIn(2) ? 16 * Between(0, 5) : Between(0, 90));
+    if (at + invocation.size() > prompt->size()) return;
+    std::copy(invocation.begin(), invocation.end(),
+              prompt->begin() + static_cast<std::ptrdiff_t>(at));
   }
 
   kernels::SamplingParams Sampling() {
@@ -146,7 +159,7 @@ class Scenario {
 
 // How often what the law is about did happen.
 struct Happened {
-  uint64_t preemptions = 0, cached_tokens = 0, evictions = 0, cancelled = 0;
+  uint64_t preemptions = 0, cached_tokens = 0, evictions = 0, cancelled = 0, activated = 0;
 };
 
 class LawTest : public testing::TestWithParam<std::pair<const char*, DType>> {
@@ -177,9 +190,15 @@ class LawTest : public testing::TestWithParam<std::pair<const char*, DType>> {
     happened_.cached_tokens += stats.prompt_tokens_cached;
     happened_.evictions += stats.adapter_evictions;
     happened_.cancelled += cancelled.size();
+    for (const GenerateRequest& request : scenario.requests()) {
+      if (request.adapter == nullptr) continue;
+      // From the base to the adapter inside the prompt.
+      happened_.activated += ActiveFrom(*request.adapter, request.prompt).value_or(0) > 0;
+    }
   }
 
-  // Requests arrive when so many tokens were heard of the others; one in eight is cancelled.
+  // Requests arrive when so many tokens were heard of the others; one in eight is cancelled, and
+  // one in eight adapters is deleted while it may be in use.
   void RunTogether(Scenario* scenario, EngineRun* run, std::vector<std::string>* cancelled) {
     int64_t next_arrival = 0;
     for (const GenerateRequest& request : scenario->requests()) {
@@ -189,6 +208,9 @@ class LawTest : public testing::TestWithParam<std::pair<const char*, DType>> {
         run->Listen();
         run->engine().Cancel(request.request_id, -1, engine::FinishReason::kCancelled);
         cancelled->push_back(request.request_id);
+      }
+      if (request.adapter != nullptr && scenario->OneIn(8)) {
+        run->engine().Forget(request.adapter->tenant(), request.adapter->digest());
       }
       next_arrival = run->tokens_heard() + (scenario->OneIn(3) ? scenario->Between(0, 40) : 0);
     }
@@ -252,9 +274,9 @@ TEST_P(LawTest, EachRequestHearsWhatItHearsAlone) {
   }
   printf(
       "%s: %d seeds, %lu preemptions, %lu prompt tokens found, %lu adapters evicted, "
-      "%lu requests cancelled\n",
+      "%lu requests cancelled, %lu activated inside the prompt\n",
       name, seeds, happened_.preemptions, happened_.cached_tokens, happened_.evictions,
-      happened_.cancelled);
+      happened_.cancelled, happened_.activated);
   if (only > 0) return;
   EXPECT_GT(happened_.preemptions, 0u);
   EXPECT_GT(happened_.cached_tokens, 0u);
@@ -264,7 +286,8 @@ TEST_P(LawTest, EachRequestHearsWhatItHearsAlone) {
 INSTANTIATE_TEST_SUITE_P(
     Cpu, LawTest,
     testing::Values(std::pair("llama_minimal", DType::kF32), std::pair("qwen3", DType::kF32),
-                    std::pair("llama_tied", DType::kBf16), std::pair("qwen2", DType::kBf16)),
+                    std::pair("llama_tied", DType::kBf16), std::pair("qwen2", DType::kBf16),
+                    std::pair("llama_alora", DType::kF32), std::pair("qwen3_alora", DType::kBf16)),
     [](const auto& info) {
       return absl::StrCat(info.param.first, "_", std::string(kernels::Name(info.param.second)));
     });

@@ -22,9 +22,12 @@ class Schedule {
         options_(RandomOptions()),
         limits_(RandomLimits()),
         harness_(options_, Between(10, 60), limits_) {
+    // Half of them are activated, by one to three ids that no prompt has of itself.
     for (int i = 0; i < 6; ++i) {
+      std::vector<int32_t> invocation;
+      for (int k = 0; i >= 3 && k <= i - 3; ++k) invocation.push_back(i < 5 ? 90 + k : 91);
       adapters_.push_back(harness_.Adapter("adapter" + std::to_string(i), Between(1, 3),
-                                           8 * static_cast<int32_t>(Between(1, 8))));
+                                           8 * static_cast<int32_t>(Between(1, 8)), invocation));
     }
   }
 
@@ -92,6 +95,7 @@ class Schedule {
   uint64_t evictions() const {
     return harness_.Stats().adapter_evictions + harness_.Stats().prefix_evictions;
   }
+  uint64_t crossings() const { return harness_.runner().num_crossings(); }
   uint64_t cached() const { return harness_.Stats().prompt_tokens_cached; }
   uint64_t refused() const { return refused_; }  // whatever the reason
 
@@ -136,6 +140,7 @@ class Schedule {
     if (Chance(70)) limits.max_adapters = Between(1, 4);
     if (Chance(30)) limits.max_adapter_pages = 2;
     if (Chance(30)) limits.max_adapter_rank = 40;
+    if (Chance(50)) limits.max_step_crossing_ranks = Between(0, 100);
     return limits;
   }
 
@@ -146,6 +151,8 @@ class Schedule {
     GenerateRequest request =
         MakeRequest(id, static_cast<int>(Between(1, 70)), static_cast<int>(Between(1, 40)),
                     std::move(adapter), static_cast<int32_t>(Between(1, 3)));
+    if (Chance(70)) Invoke(*adapters_[3 + Index(3)], &request.prompt);
+    if (Chance(70) && request.adapter != nullptr) Invoke(*request.adapter, &request.prompt);
     request.num_choices = Chance(20) ? static_cast<int32_t>(Between(2, 3)) : 1;
     request.ignore_eos = Chance(50);
     request.priority = static_cast<int32_t>(Between(0, 1));
@@ -159,6 +166,17 @@ class Schedule {
       runs_[id] = {request, false};
     } else {
       ++refused_;
+    }
+  }
+
+  // At one or two of few places, so that prefixes meet behind them too.
+  void Invoke(const AdapterVersion& adapter, std::vector<int32_t>* prompt) {
+    constexpr size_t kPlaces[] = {0, 5, 14, 15, 16, 17, 32, 40, 47, 60};
+    for (int64_t times = Between(1, 2); times > 0; --times) {
+      const size_t at = kPlaces[Index(std::size(kPlaces))];
+      if (at + adapter.invocation().size() > prompt->size()) continue;
+      std::copy(adapter.invocation().begin(), adapter.invocation().end(),
+                prompt->begin() + static_cast<ptrdiff_t>(at));
     }
   }
 
@@ -209,7 +227,7 @@ class Schedule {
 };
 
 TEST(SchedulePropertyTest, EveryRequestGetsWhatItGetsAloneAndEnds) {
-  uint64_t preemptions = 0, evictions = 0, cached = 0, refused = 0;
+  uint64_t preemptions = 0, evictions = 0, cached = 0, refused = 0, crossings = 0;
   for (uint32_t seed = 1; seed <= 400; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Schedule schedule(seed);
@@ -222,12 +240,14 @@ TEST(SchedulePropertyTest, EveryRequestGetsWhatItGetsAloneAndEnds) {
     evictions += schedule.evictions();
     cached += schedule.cached();
     refused += schedule.refused();
+    crossings += schedule.crossings();
   }
   // The schedules really went where it hurts.
   EXPECT_GT(preemptions, 100u);
   EXPECT_GT(evictions, 1000u);
   EXPECT_GT(cached, 10000u);
   EXPECT_GT(refused, 100u);
+  EXPECT_GT(crossings, 1000u);
 }
 
 }  // namespace

@@ -15,13 +15,13 @@
 
 namespace chorus::engine {
 
-// An adapter that is nothing but a digest, a rank and a number of pages.
+// An adapter that is nothing but a digest, a rank, a number of pages and perhaps an invocation.
 class FakeAdapter : public AdapterVersion {
  public:
   FakeAdapter(std::string tenant, std::string name, int64_t pages, int32_t rank,
-              const kernels::PoolView& view)
+              const kernels::PoolView& view, std::vector<int32_t> invocation)
       : AdapterVersion(std::move(tenant), name, 1, DigestOf(name),
-                       LayoutOf(name, pages, rank, view)) {}
+                       LayoutOf(name, pages, rank, view), std::move(invocation)) {}
 
   absl::StatusOr<std::unique_ptr<ImageReader>> OpenImage() const override {
     return absl::UnimplementedError("a fake adapter has no image");
@@ -65,8 +65,9 @@ class SchedulerHarness {
     while (!loads_.under_way.empty()) EndLoad();
   }
 
-  AdapterRef Adapter(const std::string& name, int64_t pages, int32_t rank = 8) {
-    return std::make_shared<FakeAdapter>("tenant", name, pages, rank, view_);
+  AdapterRef Adapter(const std::string& name, int64_t pages, int32_t rank = 8,
+                     std::vector<int32_t> invocation = {}) {
+    return std::make_shared<FakeAdapter>("tenant", name, pages, rank, view_, std::move(invocation));
   }
 
   // Validates and submits; the request's id is the name that Hear takes.
@@ -155,6 +156,7 @@ class SchedulerHarness {
   const kernels::PoolView& view() const { return view_; }
   Scheduler& scheduler() { return scheduler_; }
   ManualLoads& loads() { return loads_; }
+  const FakeRunner& runner() const { return runner_; }
   const StepPlan& last_plan() const { return last_plan_; }
   absl::Time& now() { return now_; }
 

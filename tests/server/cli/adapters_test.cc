@@ -135,26 +135,28 @@ TEST(ProgressLineTest, SaysHowMuchHowFastHowLong) {
 }
 
 TEST_F(AdaptersTest, ListShowsEveryPageInATable) {
-  AddAdapter("bard");
+  AddAdapter("bard")->add_alora_invocation_tokens(5);
   AddAdapter("pirate")->set_pinned(true);
   AddAdapter("robot")->set_residency(v1::Adapter::DISK);
   server_.adapters.list_page = 2;
   EXPECT_EQ(Adapters("list", {}), ExitCode::kOk);
   EXPECT_EQ(server_.adapters.list_calls(), 2);
-  EXPECT_EQ(
-      console_.out.text(),
-      "NAME    VERSION  RANK     SIZE  PAGES  STATE  WHERE                CREATED (UTC)        "
-      "DIGEST\n"
-      "bard          2     8  1.00 MB  1,234  ready  in the pool          2025-11-26 16:00:00  "
-      "sha256:0123456789ab\n"
-      "pirate        2     8  1.00 MB  1,234  ready  in the pool, pinned  2025-11-26 16:00:00  "
-      "sha256:0123456789ab\n"
-      "robot         2     8  1.00 MB  1,234  ready  on disk              2025-11-26 16:00:00  "
-      "sha256:0123456789ab\n");
+  EXPECT_EQ(console_.out.text(),
+            "NAME    VERSION  KIND   RANK     SIZE  PAGES  STATE  WHERE                "
+            "CREATED (UTC)        DIGEST\n"
+            "bard          2  aLoRA     8  1.00 MB  1,234  ready  in the pool          "
+            "2025-11-26 16:00:00  sha256:0123456789ab\n"
+            "pirate        2  LoRA      8  1.00 MB  1,234  ready  in the pool, pinned  "
+            "2025-11-26 16:00:00  sha256:0123456789ab\n"
+            "robot         2  LoRA      8  1.00 MB  1,234  ready  on disk              "
+            "2025-11-26 16:00:00  sha256:0123456789ab\n");
 }
 
 TEST_F(AdaptersTest, ListAsJsonHasAnAdapterALine) {
-  AddAdapter("bard")->add_warnings("w");
+  v1::Adapter* const first = AddAdapter("bard");
+  first->add_warnings("w");
+  first->add_alora_invocation_tokens(5);
+  first->add_alora_invocation_tokens(9);
   AddAdapter("pirate");
   EXPECT_EQ(Adapters("list", {"--json"}), ExitCode::kOk);
   const std::vector<std::string> lines =
@@ -167,6 +169,7 @@ TEST_F(AdaptersTest, ListAsJsonHasAnAdapterALine) {
   EXPECT_EQ(bard["residency"], "RESIDENT");
   EXPECT_EQ(bard["modules"], nlohmann::json({"q_proj", "v_proj"}));
   EXPECT_EQ(bard["warnings"], nlohmann::json({"w"}));
+  EXPECT_EQ(bard["alora_invocation_tokens"], nlohmann::json({5, 9}));
   EXPECT_EQ(bard["created"], "2025-11-26T16:00:00+00:00");
 }
 
@@ -188,6 +191,11 @@ TEST_F(AdaptersTest, GetShowsOneAdapter) {
             "size      1.00 MB stored, 1,234 pages of the pool\n"
             "created   2025-11-26 16:00:00 UTC\n"
             "warning   made for another base\n");
+  v1::Adapter* const later = AddAdapter("later");
+  later->add_alora_invocation_tokens(5);
+  later->add_alora_invocation_tokens(9);
+  EXPECT_EQ(Adapters("get", {"later"}), ExitCode::kOk);
+  EXPECT_THAT(console_.out.text(), HasSubstr("\nactive    from tokens 5 9 on (aLoRA)\nsize  "));
   EXPECT_EQ(Adapters("get", {"nobody"}), ExitCode::kRefused);
 }
 

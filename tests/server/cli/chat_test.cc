@@ -48,6 +48,15 @@ TEST_F(ChatTest, KeepsTheConversationUntilReset) {
   EXPECT_THAT(Messages(requests[2]), ElementsAre("system: Be brief.", "user: Again"));
 }
 
+TEST_F(ChatTest, SaysWhenThePromptDoesNotInvokeTheAdapter) {
+  server_.inference.answers["m"] = {.pieces = {"Hi."}, .activation = v1::Activation()};
+  console_.Type("Hello\n");
+  console_.CloseInput();
+  EXPECT_EQ(Chat({"--model", "m"}), ExitCode::kOk);
+  EXPECT_EQ(console_.out.text(), "Hi.\n");
+  EXPECT_EQ(console_.err.text(), "(the prompt does not invoke m: the base model answered)\n");
+}
+
 TEST_F(ChatTest, ARefusedMessageIsForgotten) {
   server_.inference.answers["m"].status =
       Refusal(grpc::StatusCode::INVALID_ARGUMENT, "too long",

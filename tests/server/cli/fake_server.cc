@@ -90,6 +90,7 @@ grpc::Status FakeInference::Generate(grpc::ServerContext* context,
   v1::GenerateResponse message;
   message.mutable_started()->set_request_id("r-1");
   message.mutable_started()->set_model(request->model());
+  if (answer.activation) *message.mutable_started()->mutable_activation() = *answer.activation;
   writer->Write(message);
   std::this_thread::sleep_for(std::chrono::milliseconds(answer.wait_ms));
   const int choices = request->has_n() ? request->n() : 1;

@@ -34,6 +34,7 @@ struct FakeAnswer {
   int wait_ms = 0;            // before the first piece
   bool with_logprobs = false;
   bool with_summary = true;
+  std::optional<v1::Activation> activation;
 };
 
 class FakeInference : public v1::Inference::Service {

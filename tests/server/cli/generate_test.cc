@@ -186,6 +186,29 @@ TEST_F(GenerateTest, JsonHasAnObjectALine) {
   EXPECT_EQ(summary["time_to_first_token_us"], 1500);
 }
 
+TEST_F(GenerateTest, SaysWhenThePromptDoesNotInvokeAnAdapter) {
+  v1::Activation at_seven;
+  at_seven.set_position(7);
+  server_.inference.answers["not"] = {.pieces = {"fine"}, .activation = v1::Activation()};
+  server_.inference.answers["invoked"] = {.pieces = {"fine"}, .activation = at_seven};
+  EXPECT_EQ(Generate({"--model", "not", "hi"}), ExitCode::kOk);
+  EXPECT_EQ(console_.err.text(), "(the prompt does not invoke not: the base model answered)\n");
+  EXPECT_EQ(Generate({"--model", "invoked", "hi"}), ExitCode::kOk);
+  EXPECT_EQ(console_.err.text(), "(the prompt does not invoke not: the base model answered)\n");
+}
+
+TEST_F(GenerateTest, JsonSaysFromWhereAnActivatedAdapterAnswers) {
+  v1::Activation at_seven;
+  at_seven.set_position(7);
+  server_.inference.answers["not"] = {.pieces = {"fine"}, .activation = v1::Activation()};
+  server_.inference.answers["invoked"] = {.pieces = {"fine"}, .activation = at_seven};
+  EXPECT_EQ(Generate({"--model", "not", "--json", "hi"}), ExitCode::kOk);
+  EXPECT_THAT(OutLines()[0], ::testing::EndsWith(R"(,"activation":{"position":null}})"));
+  EXPECT_EQ(Generate({"--model", "invoked", "--json", "hi"}), ExitCode::kOk);
+  EXPECT_THAT(console_.out.text(), HasSubstr(R"(,"activation":{"position":7}})"));
+  EXPECT_EQ(console_.err.text(), "");
+}
+
 TEST_F(GenerateTest, JsonErrorsCarryTheDetail) {
   EXPECT_EQ(Generate({"--model", "nobody", "--json", "hi"}), ExitCode::kRefused);
   const auto error = nlohmann::json::parse(OutLines().back());
