@@ -6,8 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "kernels/status_macros.h"
 #include "server/config/command_line.h"
+#include "server/config/options.h"
 #include "server/log/log.h"
 
 namespace chorus::server {
@@ -74,6 +76,10 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const ServerConfig& config
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const ServerConfig& config,
                                                       ServingDevice device) {
   LogInfo("device chosen", {{"device", device.name}, {"why", device.why}});
+  if (const auto active = ActiveExperiments(config); !active.empty()) {
+    LogWarning("experiments are on, for benches alone: answers may be wrong or slow",
+               {{"flags", absl::StrJoin(active, " ")}});
+  }
   std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(device)));
   CHORUS_RETURN_IF_ERROR(daemon->LoadModel());
   CHORUS_RETURN_IF_ERROR(daemon->StartEngine());
@@ -145,6 +151,7 @@ absl::Status Daemon::OpenCatalog() {
   options.geometry = backend_.pool;
   options.limits = config_.catalog;
   options.allow_volatile = config_.allow_volatile_store;
+  options.pad_rank = config_.experiment_pad_rank;
   options.reserved_names.push_back(model_.name);
   absl::StatusOr<std::unique_ptr<engine::StoredCatalog>> opened =
       engine::StoredCatalog::Open(std::move(options), clock_);
@@ -227,6 +234,7 @@ v1::ServerInfo Daemon::Info() const {
   info.set_page_tokens(kernels::kPageTokens);
   info.set_threads(config_.threads);
   info.set_weights_digest(absl::StrCat("sha256:", backend_.weights_digest));
+  for (std::string& flag : ActiveExperiments(config_)) info.add_experiments(std::move(flag));
   return info;
 }
 

@@ -39,7 +39,7 @@ engine::ImageLayout LayoutOf(const StepModel& model, const kernels::PoolView& ge
                               .scale = kAdapterScale});
     }
   }
-  return engine::ImageLayout::Make(spec, model.config, {}, geometry);
+  return engine::ImageLayout::Make(spec, {model.config, {}, geometry});
 }
 
 // An adapter on `ids`, whose contents are whatever lies there.

@@ -35,7 +35,7 @@ engine::ImageLayout LayoutOfRank(const Machine& machine, int32_t rank, bool atte
     }
   }
   engine::ImageLayout layout =
-      engine::ImageLayout::Make(spec, machine.model, {}, machine.pool_view());
+      engine::ImageLayout::Make(spec, {machine.model, {}, machine.pool_view()});
   layout.modules.resize(kernels::kNumLoraModules);
   return layout;
 }

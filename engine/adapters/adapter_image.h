@@ -27,6 +27,16 @@
 
 namespace chorus::engine {
 
+// Everything that an image depends on beside the adapter.
+struct ImageTarget {
+  ModelConfig model;
+  Shard shard;
+  // Slabs, kv heads, head_dim, type and order of B tiles; its base and num_ids are not looked at.
+  kernels::PoolView geometry;
+  // Modules of a smaller rank are kept and computed at this one, the rest of it zeros. For benches.
+  int32_t pad_rank = 0;
+};
+
 // Where an adapter's tiles lie and how many pages they need: a pure function of ranks and widths.
 struct ImageLayout {
   std::vector<kernels::LoraModuleEntry> modules;  // [layers * kNumLoraModules]
@@ -34,10 +44,7 @@ struct ImageLayout {
   int64_t num_tiles = 0;
   int64_t num_ids = 0;  // pages to lease
 
-  // `geometry` gives slabs, kv heads, head_dim, type and order of B tiles; its base and num_ids are
-  // not looked at.
-  static ImageLayout Make(const AdapterSpec& spec, const ModelConfig& model, Shard shard,
-                          const kernels::PoolView& geometry);
+  static ImageLayout Make(const AdapterSpec& spec, const ImageTarget& target);
 };
 
 // The cells of a lease of `ids` (ascending) in fill order, `count` of them.
@@ -62,14 +69,13 @@ class CellRuns {
 };
 
 // Identifies what an image was made for; equal fingerprints mean interchangeable images.
-std::string ImageFingerprint(const ModelConfig& model, Shard shard,
-                             const kernels::PoolView& geometry);
+std::string ImageFingerprint(const ImageTarget& target);
 
 // Writes the image of a validated adapter through `append`, one layer at a time. InvalidArgument,
 // naming the tensor and the element, for a value that overflows in the pool's type; a line in
 // `warnings` (which may be null) when precision is lost.
 absl::Status WriteImage(const AdapterSpec& spec, const ByteSource& tensors,
-                        const ModelConfig& model, Shard shard, const kernels::PoolView& geometry,
+                        const ImageTarget& target,
                         absl::FunctionRef<absl::Status(std::span<const std::byte>)> append,
                         std::vector<std::string>* warnings);
 

@@ -36,7 +36,7 @@ std::string_view AsText(std::span<const std::byte> bytes) {
 ImageCache::ImageCache(DirectoryStore* store, ImageTarget target)
     : store_(store),
       target_(std::move(target)),
-      fingerprint_(ImageFingerprint(target_.model, target_.shard, target_.geometry)),
+      fingerprint_(ImageFingerprint(target_)),
       directory_(absl::StrCat(kImagesPath, "/", Sha256Hex(fingerprint_).substr(0, 32))) {}
 
 absl::StatusOr<std::unique_ptr<ImageCache>> ImageCache::Open(DirectoryStore* store,
@@ -77,8 +77,7 @@ absl::Status ImageCache::Write(const AdapterSpec& spec, const ByteSource& tensor
     if (const absl::Status wrote = (*staged)->Append(AsText(bytes)); !wrote.ok()) staged = wrote;
     return absl::OkStatus();
   };
-  CHORUS_RETURN_IF_ERROR(
-      WriteImage(spec, tensors, target_.model, target_.shard, target_.geometry, append, warnings));
+  CHORUS_RETURN_IF_ERROR(WriteImage(spec, tensors, target_, append, warnings));
   if (!staged.ok() || !(*staged)->Close().ok()) return absl::OkStatus();
   if (!(*staged)->RenameTo(PathOf(spec.digest)).ok()) return absl::OkStatus();
   MutexLock lock(&mutex_);
@@ -123,8 +122,7 @@ absl::StatusOr<std::unique_ptr<ImageReader>> ImageCache::MakeInMemory(
     image.insert(image.end(), bytes.begin(), bytes.end());
     return absl::OkStatus();
   };
-  CHORUS_RETURN_IF_ERROR(
-      WriteImage(spec, tensors, target_.model, target_.shard, target_.geometry, append, nullptr));
+  CHORUS_RETURN_IF_ERROR(WriteImage(spec, tensors, target_, append, nullptr));
   return ImageReader::Open(std::make_unique<OwnedBytes>(std::move(image)), fingerprint_);
 }
 

@@ -13,19 +13,9 @@
 #include "engine/adapters/adapter_image.h"
 #include "engine/adapters/directory_store.h"
 #include "engine/adapters/object_table.h"
-#include "engine/model/model_config.h"
-#include "engine/model/runner.h"
-#include "kernels/device/pool_view.h"
 #include "kernels/mutex.h"
 
 namespace chorus::engine {
-
-// Everything that an image depends on beside the adapter.
-struct ImageTarget {
-  ModelConfig model;
-  Shard shard;
-  kernels::PoolView geometry;
-};
 
 // Thread-safe.
 class ImageCache {

@@ -13,9 +13,9 @@ using kernels::kNumLoraModules;
 using kernels::LoraModuleEntry;
 using kernels::PoolView;
 
-ImageLayout ImageLayout::Make(const AdapterSpec& spec, const ModelConfig& model, Shard shard,
-                              const PoolView& geometry) {
-  CHORUS_CHECK_EQ(shard.num_ranks, 1);  // more need the head rule of tensor parallelism
+ImageLayout ImageLayout::Make(const AdapterSpec& spec, const ImageTarget& target) {
+  CHORUS_CHECK_EQ(target.shard.num_ranks, 1);  // more need the head rule of tensor parallelism
+  const ModelConfig& model = target.model;
   ImageLayout layout;
   layout.modules.resize(static_cast<size_t>(model.layers * kNumLoraModules));
   layout.layer_tiles_begin.assign(static_cast<size_t>(model.layers) + 1, 0);
@@ -24,12 +24,12 @@ ImageLayout ImageLayout::Make(const AdapterSpec& spec, const ModelConfig& model,
     const ModelConfig::LinearShape shape = model.linear(module.module);
     LoraModuleEntry& entry =
         layout.modules[static_cast<size_t>(module.layer * kNumLoraModules + module.module)];
-    entry.rank = module.rank;
+    entry.rank = std::max(module.rank, target.pad_rank);
     entry.scale = module.scale;
     entry.a_tile = static_cast<int32_t>(tile);
-    tile += kernels::MatrixTiles(shape.inputs, module.rank);
+    tile += kernels::MatrixTiles(shape.inputs, entry.rank);
     entry.b_tile = static_cast<int32_t>(tile);
-    tile += kernels::MatrixTiles(shape.outputs, module.rank);
+    tile += kernels::MatrixTiles(shape.outputs, entry.rank);
     if (module.bias.has_value()) {
       entry.bias_tile = static_cast<int32_t>(tile);
       tile += kernels::VectorTiles(shape.outputs);
@@ -43,8 +43,8 @@ ImageLayout ImageLayout::Make(const AdapterSpec& spec, const ModelConfig& model,
         std::max(layout.layer_tiles_begin[layer], layout.layer_tiles_begin[layer - 1]);
   }
   layout.num_tiles = tile;
-  layout.num_ids =
-      kernels::CeilDiv<int64_t>(tile, kernels::TilesPerCell(geometry) * geometry.num_slabs);
+  layout.num_ids = kernels::CeilDiv<int64_t>(
+      tile, kernels::TilesPerCell(target.geometry) * target.geometry.num_slabs);
   return layout;
 }
 
@@ -74,13 +74,16 @@ std::span<std::byte> CellRuns::At(int64_t offset, int64_t bytes) const {
   return {begin, static_cast<size_t>(std::min(run, bytes))};
 }
 
-std::string ImageFingerprint(const ModelConfig& model, Shard shard, const PoolView& geometry) {
+std::string ImageFingerprint(const ImageTarget& target) {
+  const ModelConfig& model = target.model;
+  const PoolView& geometry = target.geometry;
   std::string text =
       absl::StrCat("image 1; layers ", model.layers, "; slabs ", geometry.num_slabs, "; cell ",
                    geometry.cell_elements(), " ", std::string(kernels::Name(geometry.dtype)));
   absl::StrAppend(&text, "; tile ", kernels::kTileRanks, "x", kernels::kTileWidth,
                   geometry.b_tiles == kernels::BTileOrder::kFragments ? " in fragments" : "",
-                  "; rank ", shard.rank, " of ", shard.num_ranks);
+                  "; rank ", target.shard.rank, " of ", target.shard.num_ranks);
+  if (target.pad_rank > 0) absl::StrAppend(&text, "; padded to ", target.pad_rank);
   for (int m = 0; m < kNumLoraModules; ++m) {
     const ModelConfig::LinearShape shape = model.linear(static_cast<kernels::LoraModule>(m));
     absl::StrAppend(&text, "; ", shape.inputs, "x", shape.outputs);

@@ -25,18 +25,26 @@ using Append = absl::FunctionRef<absl::Status(std::span<const std::byte>)>;
 // Where an element of a tile lies, by its place along the width and its rank.
 using TileIndex = int32_t (*)(int32_t wide, int32_t rank);
 
-// Appends a [rank, width] matrix to `out` as tiles; element (r, w) is source[r · rank_stride +
-// w · width_stride]. Tails stay zero.
+// A matrix in a file: element (r, w) is at r · rank_stride + w · width_stride.
+struct Matrix {
+  int64_t rank = 0;
+  int64_t width = 0;
+  int64_t rank_stride = 0;
+  int64_t width_stride = 0;
+};
+
+// Appends a matrix to `out` as the tiles of one of rank `padded`. Tails stay zero.
 template <class Element>
-void AppendTiles(const Element* source, int64_t rank, int64_t width, int64_t rank_stride,
-                 int64_t width_stride, TileIndex index, std::vector<std::byte>* out) {
+void AppendTiles(const Element* source, const Matrix& matrix, int64_t padded, TileIndex index,
+                 std::vector<std::byte>* out) {
+  const auto [rank, width, rank_stride, width_stride] = matrix;
   const size_t begin = out->size();
-  out->resize(begin + static_cast<size_t>(kernels::MatrixTiles(width, rank)) * kTileElements *
+  out->resize(begin + static_cast<size_t>(kernels::MatrixTiles(width, padded)) * kTileElements *
                           sizeof(Element));
   auto* tile = reinterpret_cast<Element*>(out->data() + begin);
   for (int64_t block = 0; block < width; block += kTileWidth) {
     const int64_t block_width = std::min<int64_t>(kTileWidth, width - block);
-    for (int64_t first = 0; first < rank; first += kTileRanks, tile += kTileElements) {
+    for (int64_t first = 0; first < padded; first += kTileRanks, tile += kTileElements) {
       for (int64_t r = 0; r < std::min<int64_t>(kTileRanks, rank - first); ++r) {
         const Element* const row = source + (first + r) * rank_stride + block * width_stride;
         for (int64_t w = 0; w < block_width; ++w) {
@@ -50,12 +58,13 @@ void AppendTiles(const Element* source, int64_t rank, int64_t width, int64_t ran
 // Builds the tiles of one layer after the other in the pool's type.
 class LayerTiles {
  public:
-  LayerTiles(const ByteSource& file, const ModelConfig& model, const kernels::PoolView& geometry)
+  LayerTiles(const ByteSource& file, const ImageTarget& target)
       : file_(file),
-        model_(model),
-        dtype_(geometry.dtype),
-        b_index_(geometry.b_tiles == kernels::BTileOrder::kFragments ? kernels::DeviceBTileIndex
-                                                                     : kernels::RankRowIndex) {}
+        target_(target),
+        dtype_(target.geometry.dtype),
+        b_index_(target.geometry.b_tiles == kernels::BTileOrder::kFragments
+                     ? kernels::DeviceBTileIndex
+                     : kernels::RankRowIndex) {}
 
   const std::vector<std::byte>& bytes() const { return bytes_; }
   void Clear() { bytes_.clear(); }
@@ -63,11 +72,11 @@ class LayerTiles {
   int64_t tensors() const { return tensors_; }
 
   absl::Status Add(const AdapterModule& module) {
-    const ModelConfig::LinearShape shape = model_.linear(module.module);
+    const ModelConfig::LinearShape shape = target_.model.linear(module.module);
     CHORUS_RETURN_IF_ERROR(Read(module, LoraPart::kA, module.a));
-    AddMatrix(module.rank, shape.inputs, shape.inputs, 1, kernels::RankRowIndex);
+    AddMatrix({module.rank, shape.inputs, shape.inputs, 1}, kernels::RankRowIndex);
     CHORUS_RETURN_IF_ERROR(Read(module, LoraPart::kB, module.b));
-    AddMatrix(module.rank, shape.outputs, 1, module.rank, b_index_);
+    AddMatrix({module.rank, shape.outputs, 1, module.rank}, b_index_);
     if (!module.bias.has_value()) return absl::OkStatus();
     CHORUS_RETURN_IF_ERROR(Read(module, LoraPart::kBias, *module.bias));
     bytes_.insert(bytes_.end(), converted_.begin(), converted_.end());
@@ -95,19 +104,19 @@ class LayerTiles {
     return absl::OkStatus();
   }
 
-  void AddMatrix(int64_t rank, int64_t width, int64_t rank_stride, int64_t width_stride,
-                 TileIndex index) {
+  void AddMatrix(const Matrix& matrix, TileIndex index) {
+    const int64_t padded = std::max<int64_t>(matrix.rank, target_.pad_rank);
     if (kernels::ByteSize(dtype_) == 4) {
-      AppendTiles(reinterpret_cast<const uint32_t*>(converted_.data()), rank, width, rank_stride,
-                  width_stride, index, &bytes_);
+      AppendTiles(reinterpret_cast<const uint32_t*>(converted_.data()), matrix, padded, index,
+                  &bytes_);
     } else {
-      AppendTiles(reinterpret_cast<const uint16_t*>(converted_.data()), rank, width, rank_stride,
-                  width_stride, index, &bytes_);
+      AppendTiles(reinterpret_cast<const uint16_t*>(converted_.data()), matrix, padded, index,
+                  &bytes_);
     }
   }
 
   const ByteSource& file_;
-  const ModelConfig& model_;
+  const ImageTarget& target_;
   const DType dtype_;
   const TileIndex b_index_;
   std::vector<std::byte> stored_;
@@ -125,19 +134,19 @@ absl::Status AppendValues(const std::vector<T>& values, Append append) {
 }  // namespace
 
 absl::Status WriteImage(const AdapterSpec& spec, const ByteSource& tensors,
-                        const ModelConfig& model, Shard shard, const kernels::PoolView& geometry,
-                        Append append, std::vector<std::string>* warnings) {
+                        const ImageTarget& target, Append append,
+                        std::vector<std::string>* warnings) {
   ImageHeader header;
-  header.fingerprint = HashFingerprint(ImageFingerprint(model, shard, geometry));
+  header.fingerprint = HashFingerprint(ImageFingerprint(target));
   header.digest = spec.digest;
-  header.tile_bytes = static_cast<uint32_t>(kernels::TileBytes(geometry.dtype));
-  header.layout = ImageLayout::Make(spec, model, shard, geometry);
+  header.tile_bytes = static_cast<uint32_t>(kernels::TileBytes(target.geometry.dtype));
+  header.layout = ImageLayout::Make(spec, target);
   const std::vector<std::byte> packed = PackImageHeader(header);
   CHORUS_RETURN_IF_ERROR(append(packed));
   std::vector<uint32_t> checksums;
-  LayerTiles tiles(tensors, model, geometry);
+  LayerTiles tiles(tensors, target);
   auto module = spec.modules.begin();
-  for (int32_t layer = 0; layer < model.layers; ++layer) {
+  for (int32_t layer = 0; layer < target.model.layers; ++layer) {
     tiles.Clear();
     for (; module != spec.modules.end() && module->layer == layer; ++module) {
       CHORUS_RETURN_IF_ERROR(tiles.Add(*module));
@@ -154,7 +163,7 @@ absl::Status WriteImage(const AdapterSpec& spec, const ByteSource& tensors,
   if (tiles.rounded_tensors() > 0 && warnings != nullptr) {
     warnings->push_back(absl::StrCat("precision was lost: ", tiles.rounded_tensors(), " of ",
                                      tiles.tensors(), " tensors were rounded to ",
-                                     std::string(kernels::Name(geometry.dtype))));
+                                     std::string(kernels::Name(target.geometry.dtype))));
   }
   return absl::OkStatus();
 }

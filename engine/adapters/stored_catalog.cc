@@ -76,7 +76,8 @@ absl::StatusOr<std::unique_ptr<StoredCatalog>> StoredCatalog::Open(CatalogOption
   for (const RecoveredVersion& version : recovered) live.insert(version.manifest.digest);
   CHORUS_ASSIGN_OR_RETURN(
       std::unique_ptr<ImageCache> images,
-      ImageCache::Open(store.get(), {options.model, options.shard, options.geometry}, live));
+      ImageCache::Open(store.get(),
+                       {options.model, options.shard, options.geometry, options.pad_rank}, live));
   auto versions = std::make_shared<VersionStore>(std::move(store), std::move(images));
   std::unique_ptr<StoredCatalog> catalog(
       new StoredCatalog(std::move(options), std::move(versions), clock));
@@ -117,7 +118,7 @@ absl::Status StoredCatalog::AddRecovered(std::vector<RecoveredVersion> recovered
 
 std::shared_ptr<const StoredVersion> StoredCatalog::MakeVersion(const Manifest& manifest,
                                                                 const AdapterSpec& spec) const {
-  ImageLayout layout = ImageLayout::Make(spec, options_.model, options_.shard, options_.geometry);
+  ImageLayout layout = ImageLayout::Make(spec, versions_->images().target());
   AdapterInfo info;
   info.tenant = manifest.tenant;
   info.name = manifest.name;

@@ -48,6 +48,7 @@ struct CatalogOptions {
   ModelConfig model;
   Shard shard;
   kernels::PoolView geometry;  // slabs, kv heads, head_dim and type of the pool
+  int32_t pad_rank = 0;        // as ImageTarget has it
   CatalogLimits limits;
   bool allow_volatile = false;                            // a store on tmpfs or overlayfs
   uint64_t reserved_bytes = uint64_t{64} << 20;           // of disk, for manifests and deletes

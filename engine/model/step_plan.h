@@ -43,6 +43,7 @@ struct StepPlan {
   std::vector<int32_t> positions;  // [rows]
   std::vector<int32_t> row_pages;  // [rows] the page that receives the row's K and V
   std::vector<kernels::LoraSegment> segments;
+  int64_t rank_sum = 0;  // Σ over segments of their adapters' largest rank
 
   std::vector<int32_t> sequence_rows;        // [rows] a permutation of the rows
   std::vector<int32_t> sequence_rows_begin;  // [sequences + 1]

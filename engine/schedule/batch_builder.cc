@@ -37,10 +37,12 @@ int32_t AddRows(const Sequence& sequence, int64_t begin, int64_t end, StepPlan* 
   return first_row;
 }
 
-void AddToSegment(int32_t slot, int32_t first_row, int64_t rows, StepPlan* plan) {
+void AddToSegment(const Part& part, StepPlan* plan) {
+  const int64_t rows = part.planned->rows - part.base_rows;
   if (rows == 0) return;
-  if (plan->segments.empty() || plan->segments.back().slot != slot) {
-    plan->segments.push_back({slot, first_row, 0});
+  if (plan->segments.empty() || plan->segments.back().slot != part.slot) {
+    plan->segments.push_back({part.slot, part.first_adapter_row, 0});
+    plan->rank_sum += part.planned->sequence->resident->max_rank;
   }
   plan->segments.back().num_rows += static_cast<int32_t>(rows);
 }
@@ -97,9 +99,9 @@ void BuildBatch(std::span<PlannedSequence> sequences, StepPlan* plan) {
   std::stable_sort(parts.begin(), parts.end(),
                    [](const Part& a, const Part& b) { return a.slot < b.slot; });
   for (Part& part : parts) {
-    const int64_t rows = part.planned->rows;
-    part.first_adapter_row = AddRows(*part.planned->sequence, part.base_rows, rows, plan);
-    AddToSegment(part.slot, part.first_adapter_row, rows - part.base_rows, plan);
+    part.first_adapter_row =
+        AddRows(*part.planned->sequence, part.base_rows, part.planned->rows, plan);
+    AddToSegment(part, plan);
   }
   plan->sequence_rows_begin.push_back(0);
   plan->page_begin.push_back(0);

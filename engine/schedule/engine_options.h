@@ -52,6 +52,7 @@ struct EngineOptions {
   bool prefetch_adapters = true;    // false: a load begins when its request is admitted
   // Of the pool's pages, set apart for adapters; KV has the rest. 0: both share all pages.
   double adapter_pool_share = 0.0;
+  bool lora_compute = true;  // false: adapters are loaded and paged, and what they add is left out
 };
 
 }  // namespace chorus::engine

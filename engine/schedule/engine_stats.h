@@ -53,6 +53,11 @@ struct EngineStats {
   uint64_t pages_saved = 0;     // to the host
   uint64_t pages_restored = 0;  // from there
   uint64_t slow_readers = 0;
+  // Σ over steps, of what each has to read: with weights and KV of its tokens, its bytes
+  uint64_t step_rows = 0;
+  uint64_t step_pages = 0;            // of KV, those of every sequence
+  uint64_t step_adapters = 0;         // distinct ones
+  uint64_t step_ranks = 0;            // Σ over these of their largest rank
   double step_seconds = 0.0;          // inside the runner
   double adapter_load_seconds = 0.0;  // from lease to resident
   // Resident, loading or waited for; filled in by who wants them (Engine::adapters).

@@ -130,8 +130,17 @@ std::optional<StepPlan> Scheduler::PlanStep(absl::Time now) {
   plan.slot_changes = residency_.TakeSlotChanges();
   BuildBatch(planned_, &plan);
   plan.saves = host_tier_.PlanSaves();
+  CountWork(plan);
+  if (!options_.lora_compute) plan.segments.clear();
   AddArrivals(&plan);
   return plan;
+}
+
+void Scheduler::CountWork(const StepPlan& plan) {
+  counters_.step_rows += static_cast<uint64_t>(plan.num_rows());
+  counters_.step_pages += plan.page_ids.size();
+  counters_.step_adapters += plan.segments.size();
+  counters_.step_ranks += static_cast<uint64_t>(plan.rank_sum);
 }
 
 void Scheduler::AddArrivals(StepPlan* plan) const {

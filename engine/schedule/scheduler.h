@@ -144,6 +144,7 @@ class Scheduler {
   std::vector<PlannedSequence> ChooseRows(absl::Time now);
   int64_t RowsThatMayRun(const Sequence& sequence, int64_t rows, absl::Time now) const;
   bool IsThereInTime(const Residency::Resident& adapter, int64_t rows, absl::Time now) const;
+  void CountWork(const StepPlan& plan);
   void AddArrivals(StepPlan* plan) const;
   void CommitSequence(const PlannedSequence& planned, const StepResult& result);
   void Publish(Sequence* sequence);

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "chorus/v1/admin.grpc.pb.h"
 #include "server/cli/answer_json.h"
@@ -86,6 +87,8 @@ nlohmann::ordered_json StatusJson(const ServerState& state) {
           {"threads", info.threads()},
           {"uptime_ms", info.uptime_ms()},
           {"weights_digest", info.weights_digest()},
+          {"experiments",
+           std::vector<std::string>(info.experiments().begin(), info.experiments().end())},
           {"requests_running", load.requests_running()},
           {"requests_waiting", load.requests_waiting()},
           {"sequences_running", load.sequences_running()},
@@ -119,6 +122,10 @@ std::string StatusText(const std::string& address, const v1::ServerInfo& info, c
   add("runs", absl::StrCat(info.dtype(), " on ", info.device(), ", ", info.threads(), " threads"));
   add("limits", absl::StrCat("context ", CountText(info.context_tokens()), " tokens, vocabulary ",
                              CountText(info.vocabulary())));
+  if (info.experiments_size() > 0) {
+    add("for bench",
+        absl::StrCat(absl::StrJoin(info.experiments(), " "), ": answers may be wrong or slow"));
+  }
   add("chat", info.chat_available() ? "yes" : absl::StrCat("no: ", info.chat_problem()));
   add("requests", absl::StrCat(load.requests_running(), " running, ", load.requests_waiting(),
                                " waiting, ", load.sequences_running(), " sequences"));

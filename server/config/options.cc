@@ -216,12 +216,12 @@ void AddServing(Table* table) {
 }
 
 void AddExperiments(Table* table) {
-  const std::string group = "Experiments";
-  table->push_back(ChoiceOption({"experiment_reclaim_policy", group, "POLICY",
-                                 "What goes first: what saves least time (cost), what was used "
-                                 "longest ago (lru)."},
-                                [](auto& c) -> auto& { return c.engine.reclaim_policy; },
-                                {"cost", "lru"}));
+  const std::string group(kExperiments);
+  table->push_back(ChoiceOption(
+      {"experiment_reclaim_policy", group, "POLICY",
+       "What is given up first when memory runs short. cost: what saves least time for its pages; "
+       "lru: what was used longest ago."},
+      [](auto& c) -> auto& { return c.engine.reclaim_policy; }, {"cost", "lru"}));
   table->push_back(SwitchOption(
       {"experiment_idle_adapters", group, "", "Keep adapters that nobody runs with or waits for."},
       [](auto& c) -> auto& { return c.engine.cache_idle_adapters; }));
@@ -233,6 +233,13 @@ void AddExperiments(Table* table) {
        "Share of the pool for adapters alone, the rest for KV alone; 0: one pool. At least "
        "--pin-budget."},
       [](auto& c) -> auto& { return c.engine.adapter_pool_share; }));
+  table->push_back(SwitchOption(
+      {"experiment_lora_compute", group, "",
+       "Off: adapters are loaded and paged, and what they add is left out."},
+      [](auto& c) -> auto& { return c.engine.lora_compute; }));
+  table->push_back(IntOption(
+      {"experiment_pad_rank", group, "N", "Adapters of a smaller rank are kept and computed at N."},
+      [](auto& c) -> auto& { return c.experiment_pad_rank; }, 0, kernels::kMaxLoraRank));
 }
 
 Table MakeTable() {
@@ -261,6 +268,16 @@ std::string Option::default_text() const {
 std::span<const Option> AllOptions() {
   static const Table* const table = new Table(MakeTable());
   return *table;
+}
+
+std::vector<std::string> ActiveExperiments(const ServerConfig& config) {
+  const ServerConfig defaults;
+  std::vector<std::string> active;
+  for (const Option& option : AllOptions()) {
+    if (option.group != kExperiments || option.print(config) == option.print(defaults)) continue;
+    active.push_back(absl::StrCat(option.flag(), "=", option.print(config)));
+  }
+  return active;
 }
 
 const Option* FindOption(std::string_view name) {

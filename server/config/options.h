@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/config/server_config.h"
 
@@ -33,11 +34,17 @@ struct Option {
   std::string default_text() const;
 };
 
+// The group of what only benches set: answers may be wrong or slow.
+inline constexpr std::string_view kExperiments = "Experiments";
+
 // All of them, in the order of the proto.
 std::span<const Option> AllOptions();
 
 // By field ("max_running") or by flag without its dashes ("max-running"); null for none.
 const Option* FindOption(std::string_view name);
+
+// "--flag=value" of each experiment that is not at its default.
+std::vector<std::string> ActiveExperiments(const ServerConfig& config);
 
 }  // namespace chorus::server
 

@@ -46,6 +46,8 @@ struct ServerConfig {
   int32_t stall_limit_ms = 5000;     // a client that reads nothing for so long is cut off
   int32_t drain_delay_ms = 0;        // between "not ready" and the first refusal
   int32_t drain_timeout_ms = 30000;  // what still runs then is ended
+  // Experiments, of benches alone; experiment_lora_compute is the engine's lora_compute
+  int32_t experiment_pad_rank = 0;  // adapters of a smaller rank are kept and computed at this one
 
   // Fills in what follows from other fields or the machine: served_model_name, threads.
   void Resolve();

@@ -123,6 +123,15 @@ void AddWork(const EngineStats& stats, const MetricsOptions& options, FamilyList
                 static_cast<double>(stats.pages_restored));
   list->Counter("chorus_engine_steps_total", "Steps computed.", static_cast<double>(stats.steps));
   list->Counter("chorus_engine_step_seconds_total", "Time spent in steps.", stats.step_seconds);
+  list->Counter("chorus_engine_step_rows_total", "Tokens computed, summed over steps.",
+                static_cast<double>(stats.step_rows));
+  list->Counter("chorus_engine_step_pages_total", "Pages of KV read, summed over steps.",
+                static_cast<double>(stats.step_pages));
+  list->Counter("chorus_engine_step_adapters_total", "Distinct adapters, summed over steps.",
+                static_cast<double>(stats.step_adapters));
+  list->Counter("chorus_engine_step_ranks_total",
+                "Ranks of a step's distinct adapters, the largest of each, summed over steps.",
+                static_cast<double>(stats.step_ranks));
   list->Counter("chorus_engine_prompt_tokens_total",
                 "Prompt tokens computed, again after a preemption too.",
                 static_cast<double>(stats.prompt_tokens));

@@ -112,6 +112,31 @@ def test_each_request_of_a_crowd_gets_what_it_gets_alone(start_daemon, adapters,
         assert load.adapter_loads > len(RANKS) or mode == "two threads"
 
 
+def test_experiments_are_announced_and_do_what_they_say(start_daemon, adapters, alone):
+    """Padded to one rank, the answers are the same and the pages more; without LoRA they are the
+    base's. Either is said in the log and to the operator."""
+    fields = {"max_tokens": 30, "ignore_eos": True, "logprobs": 3}
+    greedy = {"temperature": 0.0}
+
+    def ask(flag, name):
+        daemon = start_daemon(**flag)
+        with Client(daemon.address) as client:
+            version = client.upload(name, adapters[name])
+            words = list(client.info().experiments)
+            assert len(words) == 1 and words[0] in daemon.log
+            answer = client.generate(name, [7, 8, 9], sampling=greedy, **fields)
+            return heard(answer), version.pages, client.load().pages_adapters
+
+    expected = alone(("r8", [7, 8, 9], greedy, fields))
+    base = alone(("base", [7, 8, 9], greedy, fields))
+    assert expected != base
+    padded, pages, resident = ask({"experiment_pad_rank": 64}, "r8")
+    assert padded == expected
+    without, true_pages, true_resident = ask({"experiment_lora_compute": False}, "r8")
+    assert without == base
+    assert pages > 4 * true_pages and resident == pages and true_resident == true_pages
+
+
 def test_a_smaller_batch_sees_every_rank_at_once(start_daemon, adapters, alone):
     """One request of each rank, all of them decoding together."""
     daemon = start_daemon(pool_bytes="64MiB", max_running=32)

@@ -20,13 +20,13 @@ absl::StatusOr<std::shared_ptr<const MemoryAdapter>> MemoryAdapter::Make(
     std::string_view tensors, const engine::ModelConfig& model, const kernels::PoolView& geometry) {
   const std::unique_ptr<engine::ByteSource> file = Borrow(tensors);
   CHORUS_ASSIGN_OR_RETURN(engine::AdapterSpec spec, engine::ReadPeftAdapter(config, *file, model));
-  const engine::Shard shard;
-  engine::ImageLayout layout = engine::ImageLayout::Make(spec, model, shard, geometry);
+  const engine::ImageTarget target{.model = model, .geometry = geometry};
+  engine::ImageLayout layout = engine::ImageLayout::Make(spec, target);
   std::shared_ptr<MemoryAdapter> adapter(
       new MemoryAdapter(tenant, name, std::move(spec), std::move(layout)));
-  adapter->fingerprint_ = engine::ImageFingerprint(model, shard, geometry);
+  adapter->fingerprint_ = engine::ImageFingerprint(target);
   CHORUS_RETURN_IF_ERROR(engine::WriteImage(
-      adapter->spec_, *file, model, shard, geometry,
+      adapter->spec_, *file, target,
       [&](std::span<const std::byte> bytes) {
         adapter->image_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         return absl::OkStatus();

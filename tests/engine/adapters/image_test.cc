@@ -32,7 +32,8 @@ struct Written {
 };
 
 // An image of the adapter for a pool of this geometry.
-Written Write(AdapterFiles files, const ModelConfig& model, const kernels::PoolView& pool) {
+Written Write(AdapterFiles files, const ModelConfig& model, const kernels::PoolView& pool,
+              int32_t pad_rank = 0) {
   Written written;
   written.tensors = files.tensor_file();
   auto spec = test::ReadAdapter(files.config_text(), written.tensors, model);
@@ -40,7 +41,7 @@ Written Write(AdapterFiles files, const ModelConfig& model, const kernels::PoolV
   written.spec = *std::move(spec);
   written.files = std::move(files);
   const absl::Status status = WriteImage(
-      written.spec, *Bytes(written.tensors), model, Shard{}, pool,
+      written.spec, *Bytes(written.tensors), {model, Shard{}, pool, pad_rank},
       [&](std::span<const std::byte> bytes) {
         written.image.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         return absl::OkStatus();
@@ -52,8 +53,9 @@ Written Write(AdapterFiles files, const ModelConfig& model, const kernels::PoolV
 
 absl::StatusOr<std::unique_ptr<ImageReader>> Open(const std::string& image,
                                                   const ModelConfig& model,
-                                                  const kernels::PoolView& pool) {
-  return ImageReader::Open(Bytes(image), ImageFingerprint(model, Shard{}, pool));
+                                                  const kernels::PoolView& pool,
+                                                  int32_t pad_rank = 0) {
+  return ImageReader::Open(Bytes(image), ImageFingerprint({model, Shard{}, pool, pad_rank}));
 }
 
 // Element (rank, wide) of a matrix whose first tile is `tile`, straight from tiles.h.
@@ -79,13 +81,13 @@ float FileElement(const Written& written, const TensorSpan& span, int64_t index)
 }
 
 void ExpectModule(const Written& written, const AdapterModule& module, const LoraModuleEntry& entry,
-                  const ModelConfig& model, const TestPool& pool,
-                  const std::vector<int32_t>& cells) {
-  ASSERT_EQ(entry.rank, module.rank);
+                  const ModelConfig& model, const TestPool& pool, const std::vector<int32_t>& cells,
+                  int32_t pad_rank) {
+  ASSERT_EQ(entry.rank, std::max(module.rank, pad_rank));
   ASSERT_EQ(entry.scale, module.scale);
   const auto shape = model.linear(module.module);
   const DType type = pool.view().dtype;
-  const int64_t padded_rank = kernels::RoundUp<int64_t>(module.rank, 8);
+  const int64_t padded_rank = kernels::RoundUp<int64_t>(entry.rank, 8);
   const auto expect_matrix = [&](int32_t tile, int64_t width, auto file_index,
                                  const TensorSpan& span, bool fragments) {
     int64_t wrong = 0;
@@ -94,7 +96,7 @@ void ExpectModule(const Written& written, const AdapterModule& module, const Lor
         const double want = r < module.rank && w < width
                                 ? Rounded(type, FileElement(written, span, file_index(r, w)))
                                 : 0.0;
-        wrong += TileElement(pool, cells, tile, module.rank, w, r, fragments) != want;
+        wrong += TileElement(pool, cells, tile, entry.rank, w, r, fragments) != want;
       }
     }
     EXPECT_EQ(wrong, 0);
@@ -150,8 +152,10 @@ TEST(ImageTest, ComesBackThroughCellsAsItWas) {
 
     const TestPool shape(type, model.kv_heads, model.head_dim, /*num_ids=*/1, model.layers,
                          b_tiles);
-    const Written written = Write(test::BuildAdapter(model, options), model, shape.view());
-    auto reader = Open(written.image, model, shape.view());
+    const int32_t pad_rank = pick(0, 2) == 0 ? pick(1, 64) : 0;
+    const Written written =
+        Write(test::BuildAdapter(model, options), model, shape.view(), pad_rank);
+    auto reader = Open(written.image, model, shape.view(), pad_rank);
     ASSERT_TRUE(reader.ok()) << reader.status();
     const ImageLayout& layout = (*reader)->layout();
     EXPECT_EQ((*reader)->digest(), written.spec.digest);
@@ -171,7 +175,7 @@ TEST(ImageTest, ComesBackThroughCellsAsItWas) {
     for (const AdapterModule& module : written.spec.modules) {
       ExpectModule(written, module,
                    layout.modules[static_cast<size_t>(module.layer * 7 + module.module)], model,
-                   pool, cells);
+                   pool, cells, pad_rank);
     }
   }
 }
@@ -271,7 +275,7 @@ TEST(ImageTest, RefusesWhatOverflowsThePoolsType) {
     EXPECT_TRUE(spec.ok()) << spec.status();
     kernels::PoolView pool{nullptr, 20, 3, 2, 16, type};
     return WriteImage(
-        *spec, *Bytes(tensors), model, Shard{}, pool,
+        *spec, *Bytes(tensors), {model, Shard{}, pool},
         [](std::span<const std::byte>) { return absl::OkStatus(); }, nullptr);
   };
   const absl::Status bf16 = status_for(DType::kBf16, 3.4e38f);

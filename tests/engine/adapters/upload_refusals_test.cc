@@ -22,7 +22,7 @@ absl::Status ReadAndMakeImage(const AdapterUpload& upload, const ModelConfig& mo
   if (!spec.ok()) return spec.status();
   const kernels::PoolView pool{nullptr, 1, 2, 1, 16, pool_dtype};
   return WriteImage(
-      *spec, *tensors, model, Shard{}, pool,
+      *spec, *tensors, {model, Shard{}, pool},
       [](std::span<const std::byte>) { return absl::OkStatus(); }, nullptr);
 }
 

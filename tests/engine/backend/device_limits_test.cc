@@ -47,7 +47,7 @@ TEST(DeviceLimitsTest, TheLargestAdapterIsAsLargeAsItsImage) {
                                  .head_dim = config.head_dim,
                                  .dtype = kernels::DType::kBf16};
     EXPECT_EQ(engine::MaxAdapterPages(config, rank),
-              engine::ImageLayout::Make(spec, config, {}, page).num_ids)
+              engine::ImageLayout::Make(spec, {config, {}, page}).num_ids)
         << "rank " << rank;
   }
 }

@@ -59,6 +59,44 @@ TEST(SchedulerTest, RowsAreGroupedBySlotWithBaseFirst) {
   EXPECT_EQ(plan.segments[1].num_rows, 2);
 }
 
+// Two of rank 16 and 8 with the base beside them.
+void RunMixed(SchedulerHarness* harness) {
+  const AdapterRef a = harness->Adapter("a", 1, 16), b = harness->Adapter("b", 1, 8);
+  ASSERT_TRUE(harness->Submit(MakeRequest("a1", 20, 3, a, 1)).ok());
+  ASSERT_TRUE(harness->Submit(MakeRequest("a2", 1, 3, a, 2)).ok());
+  ASSERT_TRUE(harness->Submit(MakeRequest("b1", 1, 3, b, 3)).ok());
+  harness->Step();  // nothing: the adapters load
+  harness->EndLoad();
+  harness->EndLoad();
+  ASSERT_TRUE(harness->Submit(MakeRequest("base", 1, 3, nullptr, 4)).ok());
+  harness->RunToEnd();
+}
+
+TEST(SchedulerTest, WhatStepsHaveToReadIsCounted) {
+  SchedulerHarness harness(Options(), 64);
+  RunMixed(&harness);
+  const EngineStats stats = harness.Stats();
+  ASSERT_EQ(stats.steps, 3u);
+  EXPECT_EQ(stats.step_rows, 23u + 2 * 4);
+  EXPECT_EQ(stats.step_pages, 3u * (2 + 1 + 1 + 1));  // a1 has two of them
+  EXPECT_EQ(stats.step_adapters, 3u * 2);
+  EXPECT_EQ(stats.step_ranks, 3u * (16 + 8));
+}
+
+TEST(SchedulerTest, WithoutLoraComputeAdaptersAreLoadedAndCountedButTouchNoRow) {
+  EngineOptions options = Options();
+  options.lora_compute = false;
+  SchedulerHarness harness(options, 64);
+  RunMixed(&harness);
+  EXPECT_EQ(harness.Stats().adapter_loads, 2u);
+  EXPECT_EQ(harness.Stats().step_ranks, 3u * (16 + 8));
+  EXPECT_THAT(harness.last_plan().segments, SizeIs(0));
+  SchedulerHarness base(Options(), 64);
+  ASSERT_TRUE(base.Submit(MakeRequest("a1", 20, 3, nullptr, 1)).ok());
+  base.RunToEnd();
+  EXPECT_EQ(harness.Hear("a1").tokens, base.Hear("a1").tokens);
+}
+
 TEST(SchedulerTest, OthersGoOnWhileAnAdapterLoads) {
   SchedulerHarness harness(Options(), 64);
   ASSERT_TRUE(harness.Submit(MakeRequest("cold", 4, 3, harness.Adapter("x", 2))).ok());

@@ -77,18 +77,23 @@ TEST_F(AdminTest, StatusShowsWhatIsNotWell) {
   server_.admin.load.set_draining(true);
   server_.admin.info.set_chat_available(false);
   server_.admin.info.set_chat_problem("line 3: no such filter");
+  server_.admin.info.add_experiments("--experiment-pad-rank=64");
   EXPECT_EQ(Run({"status"}), ExitCode::kOk);
+  EXPECT_THAT(console_.out.text(),
+              HasSubstr("for bench --experiment-pad-rank=64: answers may be wrong or slow\n"));
   EXPECT_THAT(console_.out.text(), HasSubstr("state     draining, health NOT_SERVING\n"));
   EXPECT_THAT(console_.out.text(), HasSubstr("chat      no: line 3: no such filter\n"));
 }
 
 TEST_F(AdminTest, StatusAsJson) {
+  server_.admin.info.add_experiments("--experiment-pad-rank=64");
   EXPECT_EQ(Run({"status", "--json"}), ExitCode::kOk);
   const auto json = nlohmann::json::parse(console_.out.text());
   EXPECT_EQ(json["health"], "SERVING");
   EXPECT_EQ(json["ready"], true);
   EXPECT_EQ(json["served_model_name"], "smollm2");
   EXPECT_EQ(json["pages_adapters"], 50);
+  EXPECT_THAT(json["experiments"], ::testing::ElementsAre("--experiment-pad-rank=64"));
 }
 
 TEST_F(AdminTest, StatusWaitsUntilTheServerServes) {

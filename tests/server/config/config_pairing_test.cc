@@ -69,6 +69,8 @@ const std::vector<std::pair<std::string, std::string>>& Settings() {
       {"experiment-idle-adapters", "false"},
       {"experiment-prefetch", "false"},
       {"experiment-adapter-pool-share", "0.4"},
+      {"experiment-lora-compute", "false"},
+      {"experiment-pad-rank", "64"},
   };
   return *settings;
 }
@@ -157,6 +159,8 @@ TEST(ConfigPairingTest, FlagsReachTheirFields) {
   EXPECT_FALSE(config.engine.cache_idle_adapters);
   EXPECT_FALSE(config.engine.prefetch_adapters);
   EXPECT_EQ(config.engine.adapter_pool_share, 0.4);
+  EXPECT_FALSE(config.engine.lora_compute);
+  EXPECT_EQ(config.experiment_pad_rank, 64);
 }
 
 // …and the list above leaves no field out, and none at its default.
@@ -202,6 +206,16 @@ TEST(ConfigPairingTest, DefaultsAreThoseOfTheStructs) {
   EXPECT_EQ(defaults.drain_timeout_ms(), 30000);
   EXPECT_FALSE(defaults.has_chat_template());
   EXPECT_FALSE(defaults.has_port_file());
+}
+
+TEST(ConfigPairingTest, ExperimentsThatAreOnAreNamedAndNoOthers) {
+  EXPECT_TRUE(server::ActiveExperiments(ServerConfig{}).empty());
+  const auto line = Parse({"--model=m", "--max-running=65", "--no-experiment-lora-compute",
+                           "--experiment-pad-rank=64"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(
+      server::ActiveExperiments(line->config),
+      ::testing::ElementsAre("--experiment-lora-compute=false", "--experiment-pad-rank=64"));
 }
 
 }  // namespace

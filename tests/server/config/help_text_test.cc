@@ -63,8 +63,9 @@ TEST(HelpTextTest, EachFlagHasItsTextRangeAndDefault) {
 TEST(HelpTextTest, GroupsStandInOrder) {
   const std::string help = server::HelpText();
   size_t last = 0;
-  for (const char* group : {"\nModel\n", "\nAddresses\n", "\nMemory and compute\n", "\nAdapters\n",
-                            "\nScheduling\n", "\nServing\n", "\nThe program\n"}) {
+  for (const char* group :
+       {"\nModel\n", "\nAddresses\n", "\nMemory and compute\n", "\nAdapters\n", "\nScheduling\n",
+        "\nServing\n", "\nExperiments\n", "\nThe program\n"}) {
     const size_t at = help.find(group);
     ASSERT_NE(at, std::string::npos) << group;
     EXPECT_GT(at, last) << group;

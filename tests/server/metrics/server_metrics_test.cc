@@ -203,6 +203,10 @@ TEST(ServerMetricsTest, EngineStatisticsAppearUnderTheirNames) {
   stats.pages_restored = 24;
   stats.slow_readers = 21;
   stats.step_seconds = 22.5;
+  stats.step_rows = 23;
+  stats.step_pages = 24;
+  stats.step_adapters = 25;
+  stats.step_ranks = 26;
   stats.failed = true;
   EXPECT_EQ(fixture.Value("vllm:num_requests_waiting"), 1);
   EXPECT_EQ(fixture.Value("vllm:num_requests_running"), 2);
@@ -231,6 +235,10 @@ TEST(ServerMetricsTest, EngineStatisticsAppearUnderTheirNames) {
   EXPECT_EQ(fixture.Value("chorus_kv_pages_restored_total"), 24);
   EXPECT_EQ(fixture.Value("chorus_stream_overflows_total"), 21);
   EXPECT_EQ(fixture.Value("chorus_engine_step_seconds_total"), 22.5);
+  EXPECT_EQ(fixture.Value("chorus_engine_step_rows_total"), 23);
+  EXPECT_EQ(fixture.Value("chorus_engine_step_pages_total"), 24);
+  EXPECT_EQ(fixture.Value("chorus_engine_step_adapters_total"), 25);
+  EXPECT_EQ(fixture.Value("chorus_engine_step_ranks_total"), 26);
   EXPECT_EQ(fixture.Value("chorus_engine_failed"), 1);
 }
 
