@@ -22,6 +22,11 @@ class Build:
     def program(self, name):
         return os.path.join(self.directory, "bin", name)
 
+    def output(self, program, *arguments):
+        """What a program prints."""
+        return subprocess.run([self.program(program), *arguments], stdout=subprocess.PIPE,
+                              text=True, check=True).stdout
+
     def has_target(self, name):
         """Whether the tree knows the target (REQUIRES: configured)."""
         known = subprocess.run(

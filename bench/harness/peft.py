@@ -1,14 +1,13 @@
-"""Writes PEFT LoRA adapters with random bf16 values: rank 16 on all seven linears."""
+"""Writes PEFT LoRA adapters with random bf16 values: valid, of no use, and fast to make."""
 
 import json
 import os
 import random
 import struct
 
-MODULES = {
-    "self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
-    "mlp": ("gate_proj", "up_proj", "down_proj"),
-}
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP = ("gate_proj", "up_proj", "down_proj")
+ALL = ATTENTION + MLP
 
 
 def _shapes(model):
@@ -26,8 +25,8 @@ def _shapes(model):
 
 
 def _values(draw, count):
-    """`count` bf16 values of either sign between 2^-7 and 2^-5: 8 bits of fraction and exponent at
-    random below a byte that is 0x3c or 0xbc."""
+    """`count` bf16 values of either sign between 2^-7 and 2^-5, where those of trained adapters lie:
+    8 bits of fraction and exponent at random below a byte that is 0x3c or 0xbc."""
     values = bytearray(2 * count)
     values[0::2] = draw.randbytes(count)
     high = bytes(0x3C if i % 2 else 0xBC for i in range(256))
@@ -35,44 +34,65 @@ def _values(draw, count):
     return bytes(values)
 
 
-def write_adapter(directory, model_dir, seed, rank=16):
-    """An adapter directory as PEFT saves it."""
-    with open(os.path.join(model_dir, "config.json"), encoding="utf-8") as text:
-        model = json.load(text)
-    draw = random.Random(seed)
-    header, blobs, offset = {}, [], 0
-    shapes = _shapes(model)
-    for layer in range(model["num_hidden_layers"]):
-        for block, modules in MODULES.items():
+class Shape:
+    """What adapters of one rank and set of modules have in common."""
+
+    def __init__(self, model_dir, rank=16, modules=ALL):
+        with open(os.path.join(model_dir, "config.json"), encoding="utf-8") as text:
+            model = json.load(text)
+        shapes = _shapes(model)
+        self.rank = rank
+        self.layers = model["num_hidden_layers"]
+        self.linears = [shapes[module] for module in modules]  # of a layer
+        self._counts, header, offset = [], {}, 0
+        for layer in range(self.layers):
             for module in modules:
                 outputs, inputs = shapes[module]
+                block = "self_attn" if module in ATTENTION else "mlp"
                 stem = f"base_model.model.model.layers.{layer}.{block}.{module}"
                 for half, shape in (("lora_A", [rank, inputs]), ("lora_B", [outputs, rank])):
-                    blob = _values(draw, shape[0] * shape[1])
+                    self._counts.append(shape[0] * shape[1])
+                    end = offset + 2 * self._counts[-1]
                     header[f"{stem}.{half}.weight"] = {
-                        "dtype": "BF16", "shape": shape,
-                        "data_offsets": [offset, offset + len(blob)]}
-                    blobs.append(blob)
-                    offset += len(blob)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    os.makedirs(directory, exist_ok=True)
-    with open(os.path.join(directory, "adapter_model.safetensors"), "wb") as out:
-        out.write(struct.pack("<Q", len(text)) + text)
-        out.writelines(blobs)
-    config = {
-        "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": rank,
-        "target_modules": [m for modules in MODULES.values() for m in modules],
-        "bias": "none", "inference_mode": True, "base_model_name_or_path": None,
-    }
-    with open(os.path.join(directory, "adapter_config.json"), "w", encoding="utf-8") as out:
-        json.dump(config, out, indent=1)
+                        "dtype": "BF16", "shape": shape, "data_offsets": [offset, end]}
+                    offset = end
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        self._head = struct.pack("<Q", len(text)) + text
+        self.tensor_bytes = len(self._head) + offset  # of the safetensors file
+        self.config = json.dumps({
+            "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": rank,
+            "target_modules": list(modules), "bias": "none", "inference_mode": True,
+            "base_model_name_or_path": None}, indent=1)
+
+    def write(self, directory, seed):
+        """An adapter directory as PEFT saves it."""
+        draw = random.Random(seed)
+        os.makedirs(directory, exist_ok=True)
+        path = os.path.join(directory, "adapter_model.safetensors")
+        with open(path, "wb") as out:
+            out.write(self._head)
+            for count in self._counts:
+                out.write(_values(draw, count))
+        with open(os.path.join(directory, "adapter_config.json"), "w", encoding="utf-8") as out:
+            out.write(self.config)
+
+    def bytes_per_rank(self, element_bytes=2):
+        """What a step reads of one rank of an adapter."""
+        return self.layers * element_bytes * sum(sum(shape) for shape in self.linears)
+
+    def image_bytes(self, element_bytes=2):
+        """The file of the adapter's image (engine/adapters/image_format.h)."""
+        tiles = sum(-(-width // 32) * -(-self.rank // 8)
+                    for shape in self.linears for width in shape) * self.layers
+        head = 96 + self.layers * 7 * 20 + (self.layers + 1) * 8
+        return -(-head // 64) * 64 + tiles * 256 * element_bytes + 4 * (self.layers + 1)
 
 
 def write_adapters(directory, model_dir, count):
-    """Directories bench-0 … bench-(count-1)."""
-    paths = []
-    for i in range(count):
-        paths.append(os.path.join(directory, f"bench-{i}"))
-        write_adapter(paths[-1], model_dir, seed=i)
+    """Directories bench-0 … bench-(count-1), rank 16 on all seven linears."""
+    shape = Shape(model_dir)
+    paths = [os.path.join(directory, f"bench-{i}") for i in range(count)]
+    for i, path in enumerate(paths):
+        shape.write(path, seed=i)
     return paths

@@ -1,33 +1,41 @@
-"""chorusd, and `chorus bench` against it."""
+"""chorusd, and `chorus` against it."""
 
 import json
 import os
 import signal
 import subprocess
 import time
+import urllib.request
 
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 30
 MODEL_NAME = "base"
 
 
 class ServerProcess:
-    """Starts chorusd on free ports of this machine; ends it when closed."""
+    """Starts chorusd on free ports of this machine; ends it when closed. `flags` are further ones;
+    the store is a directory under `scratch` that the next process finds again."""
 
-    def __init__(self, daemon, client, model_dir, scratch, pool_bytes, threads):
+    def __init__(self, daemon, client, model_dir, scratch, pool_bytes, threads, flags=(),
+                 store="server-store"):
         self._client = client
+        self.store = os.path.join(scratch, store)
         self._log = os.path.join(scratch, "chorusd.log")
         port_file = os.path.join(scratch, "ports")
+        if os.path.exists(port_file):
+            os.unlink(port_file)
         with open(self._log, "w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [daemon, "--model", model_dir, "--served-model-name", MODEL_NAME,
                  "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
                  "--port-file", port_file, "--pool-bytes", str(pool_bytes),
-                 "--threads", str(threads), "--store", os.path.join(scratch, "server-store"),
-                 "--allow-volatile-store"],
+                 "--threads", str(threads), "--store", self.store,
+                 "--allow-volatile-store", *flags],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            self._address = self._wait_for_address(port_file)
+            ports = self._wait_for_ports(port_file)
+            self._address = f'127.0.0.1:{ports["grpc"]}'
+            self._metrics = f'http://127.0.0.1:{ports["metrics"]}/metrics'
         except BaseException:
             self.close()
             raise
@@ -53,30 +61,91 @@ class ServerProcess:
 
     def bench(self, streams, prompt_tokens, max_tokens, seed):
         """One request a stream, all at once; what `chorus bench --json` says."""
-        done = subprocess.run(
-            [self._client, "bench", "--server", self._address, "--model", MODEL_NAME,
-             "--concurrency", str(streams), "--requests", str(streams),
-             "--prompt-tokens", str(prompt_tokens), "--max-tokens", str(max_tokens),
-             "--temperature", "0", "--seed", str(seed), "--json"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"chorus bench: {done.stderr.strip() or done.stdout.strip()}")
-        answer = json.loads(done.stdout)
+        answer = json.loads(self._run(
+            "bench", "--model", MODEL_NAME, "--concurrency", str(streams),
+            "--requests", str(streams), "--prompt-tokens", str(prompt_tokens),
+            "--max-tokens", str(max_tokens), "--temperature", "0", "--seed", str(seed), "--json"))
         wanted = streams * max_tokens
         if answer["errors"] or answer["completion_tokens"] != wanted:
             raise RuntimeError(f"chorus bench: {wanted} tokens wanted, got {answer}")
         return answer
 
-    def _wait_for_address(self, port_file):
+    def replay(self, trace, *flags, seed=1):
+        """Begins `chorus bench --trace`; the answer is that of finish()."""
+        return Replay(self._command("bench", "--model", MODEL_NAME, "--trace", trace,
+                                    "--temperature", "0", "--seed", str(seed), "--json", *flags))
+
+    def upload(self, name, directory):
+        return json.loads(self._run("adapters", "upload", name, directory, "--json"))
+
+    def status(self):
+        return json.loads(self._run("status", "--json"))
+
+    def resident_adapters(self):
+        """Names of those in the pool, or on their way there."""
+        lines = self._run("adapters", "list", "--json").splitlines()
+        listed = map(json.loads, lines)
+        return {a["name"] for a in listed if a["residency"] != "DISK"}
+
+    def counters(self):
+        """chorus_engine_* of /metrics and the adapters' loads and evictions, since the start."""
+        with urllib.request.urlopen(self._metrics, timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        found = {"time": time.monotonic()}
+        for line in lines:
+            name, _, value = line.rpartition(" ")
+            if name.startswith(("chorus_engine_", "chorus_adapter_", "vllm:num_preemptions")):
+                found[name] = float(value)
+        return found
+
+    def _command(self, command, *arguments):
+        return [self._client, command, *arguments, "--server", self._address]
+
+    def _run(self, *arguments):
+        done = subprocess.run(self._command(*arguments), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(
+                f"chorus {arguments[0]}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def _wait_for_ports(self, port_file):
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
             try:
                 with open(port_file, encoding="utf-8") as ports:
-                    named = dict(line.strip().split("=") for line in ports)
-                return f'127.0.0.1:{named["grpc"]}'
+                    return dict(line.strip().split("=") for line in ports)
             except FileNotFoundError:
                 time.sleep(0.05)
         with open(self._log, encoding="utf-8") as log:
             raise RuntimeError("chorusd did not become ready:\n" + log.read()[-4000:])
+
+
+class Replay:
+    """A `chorus bench --trace` under way."""
+
+    def __init__(self, command):
+        self.begin = time.monotonic()
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True,
+                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+    def sleep_until(self, seconds):
+        """From the begin on."""
+        time.sleep(max(0.0, self.begin + seconds - time.monotonic()))
+
+    def finish(self):
+        out, err = self._process.communicate()
+        # 1: some requests were refused, which the answer counts.
+        if self._process.returncode not in (0, 1) or not out:
+            raise RuntimeError(f"chorus bench --trace: {err.strip() or out.strip()}")
+        return json.loads(out)

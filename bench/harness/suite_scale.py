@@ -1,0 +1,374 @@
+"""Suite `scale`: how many adapters a server takes, on the CPU with SmolLM2 and synthetic adapters on
+q, k, v and o. S-LoRA's grid (https://arxiv.org/abs/2311.03285): the count of adapters, their ranks
+and their popularity, each point a trace that is replayed open loop at the rate that the base alone
+was just able to serve; then what the count costs at saturation, one pool against two, what is left
+out, and cold loads. An interrupted run goes on where it was.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+from workload import traces
+
+from harness import bytes_model, cold_loads, fleet, machine, points, ratio, report
+from harness import scale_targets as targets
+from harness.server_process import ServerProcess
+from harness.suite_serving import model_directory
+
+DAEMON, CLIENT = "chorusd", "chorus"
+MIB = 1 << 20
+POOL = 512 * MIB           # of the grid
+SMALL_POOL = 256 * MIB     # where adapters and KV exceed it
+RANKS_8, RANKS_MIXED = (8,), (64, 32, 16, 8)
+LENGTHS = "uniform:8:120"  # tokens in and out: a window of a minute has some hundred requests
+MEAN_LENGTH = 63.5
+LONG = "uniform:256:512"
+UNIFORM, SKEWED = "power:1", "power:0.3"
+SLICE = 5.0                # seconds of a slice that both pools are compared by
+SEPARATE = ("--experiment-adapter-pool-share=0.5",)
+ABLATIONS = {
+    "as it is": (),
+    "padded to rank 64": ("--experiment-pad-rank=64",),
+    "without LoRA's arithmetic": ("--no-experiment-lora-compute",),
+    "idle adapters dropped": ("--no-experiment-idle-adapters",),
+    "loads begin at admission": ("--no-experiment-prefetch",),
+}
+
+SHAPES = {  # beside the paper's: what changes, and its share of the rate
+    "slora": ({"lengths": "uniform:8:512"}, 0.2), "chat": ({}, 0.5),
+    "zipf-1.0": ({}, 1.0), "zipf-1.5": ({}, 1.0), "bursts": ({}, 1.0),
+}
+LOAD = 0.9  # of what the base alone serves; the drain tails would take the night
+STREAMS = 96  # of a closed loop: more than run at a time, so that some always wait
+
+FULL = {
+    "rank 8": (0, 1, 5, 20, 100, 400, 2000), "ranks 64 32 16 8": (1, 5, 20, 100, 400),
+    "popularity": (UNIFORM, SKEWED), "shapes": tuple(SHAPES), "exceeding": True,
+    "warm": 15.0, "window": 60.0, "short": 30.0,
+    "saturate": (5.0, 20.0), "block": (4.0, 12.0), "blocks": (240, 420),
+    "rest": 40, "cold": 8.0, "colds": (200, 320), "colds of": 2000,
+    "sides": {"few": 5, "some": 100, "many": 2000}, "ablated": 20,
+}
+QUICK = {
+    "rank 8": (0, 60), "ranks 64 32 16 8": (8,),
+    "popularity": (UNIFORM,), "shapes": ("slora",), "exceeding": False,
+    "warm": 1.0, "window": 3.0, "short": 3.0,
+    "saturate": (1.0, 3.0), "block": (0.5, 1.5), "blocks": (12, 12),
+    "rest": 6, "cold": 1.5, "colds": (14, 14), "colds of": 160,
+    "sides": {"few": 5, "some": 20, "many": 60}, "ablated": 8,
+}
+
+
+def run(build, options):
+    build.targets(DAEMON, CLIENT)
+    # As Ctrl-C, so that gigabytes do not stay behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="chorus-scale-") as scratch:
+        return Measurement(build, options, scratch).run()
+
+
+class Stage:
+    """A server and the adapters of one cycle of ranks, as long as points need them."""
+
+    def __init__(self, measurement, name, ranks):
+        self._m = measurement
+        self.name = name
+        self.fleet = fleet.Fleet(measurement.model, ranks, measurement.element_bytes)
+        self.registered = []  # what registering took
+        self._process, self._settings = None, None
+
+    def server(self, count, flags=(), pool=POOL):
+        """Running with these, and at least the first `count` adapters registered."""
+        settings = (flags, pool)
+        if self._settings != settings:
+            self.close()
+            self._process = self._m.start(self.name, pool, flags)
+            self._settings = settings
+        took = self.fleet.register(self._process, count, self._m.scratch)
+        if took:
+            took["store_bytes"] = fleet.tree_bytes(self._process.store)
+            self.registered.append(took)
+            self._m.say(f'  {took["adapters"]} adapters registered in {took["seconds"]:.0f} s, '
+                        f'{took["upload_ms"]:.0f} ms each, '
+                        f'{took["store_bytes"] / 1e9:.2f} GB in the store')
+        return self._process
+
+    def close(self):
+        if self._process is not None:
+            self._process.close()
+        self._process, self._settings = None, None
+
+    def remove(self):
+        self.close()
+        shutil.rmtree(self._m.store(self.name), ignore_errors=True)
+
+
+class Measurement:
+    def __init__(self, build, options, scratch):
+        self._build, self._options, self.scratch = build, options, scratch
+        self._plan = QUICK if options.quick else FULL
+        self.model = model_directory(build.root)
+        self._threads = options.threads or machine.cores()
+        hardware = machine.hardware()
+        self.element_bytes = 2 if hardware["avx512_bf16"] else 4
+        self._dtype = "bf16" if hardware["avx512_bf16"] else "f32"
+        key = {"hardware": machine.slug(hardware), "commit": machine.commit(build.root),
+               "plan": self._plan, "pool": POOL, "lengths": LENGTHS, "threads": self._threads,
+               "seed": options.seed}
+        name = f'scale-{"quick" if options.quick else "full"}.json'
+        self._points = points.Points(os.path.join(build.directory, "bench", name), key)
+        if options.fresh:
+            self._points.forget()
+        self._experiments = None
+
+    # What the parts stand on
+
+    def say(self, text):
+        if not self._options.json:
+            print(text, file=sys.stderr, flush=True)
+
+    def store(self, name):
+        return os.path.join(self.scratch, "store-" + name.replace(" ", "-"))
+
+    def start(self, name, pool, flags):
+        return ServerProcess(
+            self._build.program(DAEMON), self._build.program(CLIENT), self.model, self.scratch,
+            pool, self._threads, (f"--dtype={self._dtype}", *flags),
+            store=os.path.basename(self.store(name)))
+
+    def knows(self, flags):
+        """Whether this chorusd has these experiments."""
+        if self._experiments is None:
+            self._experiments = self._build.output(DAEMON, "--help")
+        names = (flag.split("=")[0].removeprefix("--no-").removeprefix("--") for flag in flags)
+        return all(name in self._experiments for name in names)
+
+    def run(self):
+        begin = time.monotonic()
+        if self._points.found:
+            self.say(f"· {self._points.found} points of an interrupted run are kept")
+        stages = [Stage(self, "rank 8", RANKS_8), Stage(self, "ranks 64 32 16 8", RANKS_MIXED)]
+        self._check_room(stages)
+        try:
+            result = self._measure(*stages)
+        finally:
+            for stage in stages:
+                stage.close()
+        self._points.forget()
+        result["raw"]["seconds"] = time.monotonic() - begin
+        result["raw"]["registered"] = {s.name: s.registered for s in stages}
+        if not self._options.json:
+            self._print(result["raw"])
+        return result
+
+    def _check_room(self, stages):
+        """One stage's store goes before the next one's comes."""
+        eight, mixed = stages
+        counts = {eight: max(*self._plan[eight.name], self._plan["colds of"]),
+                  mixed: max(self._plan[mixed.name])}
+        wanted = {stage: stage.fleet.disk_bytes(count) for stage, count in counts.items()}
+        for stage, size in wanted.items():
+            self.say(f"· {stage.name}: {counts[stage]} adapters, {size / 1e9:.2f} GB on disk "
+                     f"under {self.scratch}")
+        fleet.check_room(max(wanted.values()), self.scratch)
+
+    def _measure(self, eight, mixed):
+        keep = self._points.measure
+        self.say("· what the base alone serves")
+        base = keep("saturation", lambda: self._saturated(eight, 0))
+        rate = LOAD * base["window"]["output_tokens_per_second"] / MEAN_LENGTH
+        self.say(f"  the grid's rate: {rate:.2f} requests/s")
+        raw = {"rate": rate, "base": base, "grid": {}, "pools": {}, "exceeding": {},
+               "ablations": {}}
+        self._grid(eight, rate, raw["grid"])
+        self._shapes(eight, rate, raw["grid"])
+        raw["blocks"] = keep("blocks", lambda: self._blocks(eight))
+        raw["at_rest"], raw["cold"] = keep("cold loads", lambda: self._cold_loads(eight))
+        self._pools(eight, rate, raw)
+        eight.remove()
+        self._grid(mixed, rate, raw["grid"])
+        self._pools(mixed, rate, raw)
+        self._exceed(mixed, rate, raw["exceeding"])
+        self._ablate(mixed, raw["ablations"])
+        mixed.remove()
+        raw["settings"] = {"pool": POOL, "lengths": LENGTHS, "threads": self._threads,
+                           "dtype": self._dtype}
+        return {"raw": raw, "targets": [
+            *targets.count_targets(self._plan["sides"], raw["blocks"]),
+            cold_loads.itl_target(raw["cold"]), cold_loads.first_token_target(raw["at_rest"]),
+            *targets.pool_targets(raw["pools"], raw["exceeding"])]}
+
+    # The parts
+
+    def _grid_points(self, stage):
+        """(name, count, popularity)"""
+        for count in self._plan[stage.name]:
+            for popularity in self._plan["popularity"] if count >= 5 else (UNIFORM,):
+                yield f"{stage.name}, n {count}, {popularity}", count, popularity
+
+    def _grid(self, stage, rate, grid):
+        for name, count, popularity in self._grid_points(stage):
+            grid[name] = self._points.measure(name, lambda: self._point(
+                stage, name, count, rate, popularity=popularity))
+
+    def _shapes(self, stage, rate, grid):
+        count = self._plan["sides"]["some"]
+        for shape in self._plan["shapes"]:
+            changed, share = SHAPES[shape]
+            name = f"{stage.name}, n {count}, " + " ".join([shape, *changed.values()])
+            grid[name] = self._points.measure(name, lambda: self._point(
+                stage, name, count, rate * share, shape, **changed))
+
+    def _pools(self, stage, rate, raw):
+        """Each point of the grid again, for a while, with separate pools."""
+        if not self.knows(SEPARATE):
+            return
+        for name, count, popularity in self._grid_points(stage):
+            with_two = f"{name}, two pools"
+            raw["pools"][name] = (raw["grid"][name], self._points.measure(
+                with_two, lambda: self._point(stage, with_two, count, rate, short=True,
+                                              flags=SEPARATE, popularity=popularity)))
+
+    def _exceed(self, stage, rate, exceeding):
+        """Where adapters and KV do not fit together: many adapters, or much KV."""
+        if not self._plan["exceeding"] or not self.knows(SEPARATE):
+            return
+        for count, lengths, share in ((max(self._plan[stage.name]), LENGTHS, 1.0), (5, LONG, 0.2)):
+            name = f"n {count} of {stage.name}, tokens {lengths}, pool {SMALL_POOL // MIB} MiB"
+            pair = []
+            for kind, flags in (("one pool", ()), ("two pools", SEPARATE)):
+                point = f"{name}, {kind}"
+                pair.append(self._points.measure(point, lambda: self._point(
+                    stage, point, count, rate * share, short=True, flags=flags, pool=SMALL_POOL,
+                    lengths=lengths)))
+            exceeding[name] = pair
+
+    def _ablate(self, stage, ablations):
+        """Saturated, what is left out or done as others do it. Images are made again for another
+        padding, so this comes last."""
+        count = self._plan["ablated"]
+        for what, flags in ABLATIONS.items():
+            if self.knows(flags):
+                name = f"{stage.name}, n {count}, saturated, {what}"
+                ablations[name] = self._points.measure(
+                    name, lambda: self._saturated(stage, count, flags))
+
+    def _saturated(self, stage, count, flags=()):
+        trace = self._write(self._requests("slora", adapters=count, rate=100.0, duration=60.0),
+                            "saturated")
+        return self._closed(stage, trace, count, *self._plan["saturate"], flags=flags)
+
+    def _blocks(self, stage):
+        """Saturated, in random turns: few adapters and many drawn uniformly; some and many in turn,
+        so that every row of a step has an adapter of its own."""
+        sides = self._plan["sides"]
+        draws = {"few": (sides["few"], False), "many": (sides["many"], False),
+                 "some in turn": (sides["some"], True), "many in turn": (sides["many"], True)}
+        self.say("· saturated: " + ", ".join(f"{side} ({n})" for side, (n, _) in draws.items()))
+        paths = {}
+        for side, (count, in_turn) in draws.items():
+            requests = self._requests("slora", adapters=count, rate=100.0, duration=60.0)
+            if in_turn:
+                requests = [r._replace(adapter=i % count) for i, r in enumerate(requests)]
+            paths[side] = self._write(requests, side)
+        draw, blocks = random.Random(self._options.seed), []
+        budget = ratio.Budget(*self._plan["blocks"])
+        while budget.goes_on(len(blocks), lambda: all(
+                t["met"] is not None for t in targets.count_targets(sides, blocks))):
+            blocks.append({side: self._closed(stage, paths[side], sides["many"],
+                                              *self._plan["block"], seed=len(blocks))
+                           for side in draw.sample(list(draws), len(draws))})
+        return blocks
+
+    def _cold_loads(self, stage):
+        server = stage.server(self._plan["colds of"])
+        self.say("· cold loads")
+        images = cold_loads.Images(server, stage.fleet.digests)
+        rest = cold_loads.at_rest(server, images, self.scratch, self._plan["rest"])
+        blocks = cold_loads.beside_runners(server, images, self.scratch, self._plan["cold"],
+                                           ratio.Budget(*self._plan["colds"]),
+                                           self._options.seed)
+        return rest, blocks
+
+    # One measurement
+
+    def _requests(self, shape, **changed):
+        if shape == "chat":  # has its own lengths, and its own count
+            changed.pop("adapters")
+        else:
+            changed.setdefault("lengths", LENGTHS)
+        return traces.make(shape, **changed)
+
+    def _write(self, requests, name):
+        path = os.path.join(self.scratch, name.replace(" ", "-") + ".jsonl")
+        traces.write(requests, path)
+        return path
+
+    def _point(self, stage, name, count, rate, shape="slora", flags=(), pool=POOL, short=False,
+               **changed):
+        """A trace replayed open loop: its figures in the window and over all, the mean step. A
+        short one is cut off where its window ends."""
+        warm, window = self._plan["warm"], self._plan["short" if short else "window"]
+        server = stage.server(count, flags, pool)
+        # Of the long window's duration, so that both see the same requests at the same times.
+        trace = self._write(self._requests(shape, adapters=count, rate=rate,
+                                           duration=warm + self._plan["window"], **changed),
+                            "trace")
+        lines = os.path.join(self.scratch, "records.jsonl")
+        self.say(f"· {name}")
+        cut = ("--cut", f"{warm + window}s") if short else ()
+        with server.replay(trace, "--window-begin", f"{warm}s", "--window", f"{window}s", *cut,
+                           "--records", lines, seed=self._options.seed) as replay:
+            point = self._watch(server, stage, replay, warm, window)
+        with open(lines, encoding="utf-8") as text:
+            records = [json.loads(line) for line in text]
+        point["slices"] = targets.slices(records, warm, warm + window, min(SLICE, window / 4))
+        point["cut"] = short
+        return point
+
+    def _closed(self, stage, trace, count, lead, window, flags=(), seed=1):
+        """The trace's requests in order, as many at a time as keep the queue filled."""
+        server = stage.server(count, flags)
+        with server.replay(trace, "--concurrency", str(STREAMS), "--window-begin", f"{lead}s",
+                           "--window", f"{window}s", seed=seed) as replay:
+            return {**self._watch(server, stage, replay, lead, window), "cut": True}
+
+    def _watch(self, server, stage, replay, begin, window):
+        """What the replay says, and the mean step of its window."""
+        replay.sleep_until(begin)
+        before = server.counters()
+        replay.sleep_until(begin + window)
+        after = server.counters()
+        answer = replay.finish()
+        status = server.status()
+        page_bytes = status["pool_bytes"] / status["pool_pages"]
+        model = bytes_model.figures(before, after, status["weight_bytes"], page_bytes,
+                                    stage.fleet.rank_bytes)
+        for name, counter in (("loads", 'chorus_adapter_loads_total{result="loaded"}'),
+                              ("evictions", "chorus_adapter_evictions_total")):
+            model[name] = after[counter] - before[counter]
+        model["preemptions"] = sum(after[k] - before[k] for k in after
+                                   if k.startswith("vllm:num_preemptions"))
+        return {**answer, "model": model}
+
+    def _print(self, raw):
+        every = {"saturated, base alone": raw["base"], **raw["grid"], **raw["ablations"]}
+        for name, (_, two) in raw["pools"].items():
+            every[f"{name}, two pools"] = two
+        for name, (one, two) in raw["exceeding"].items():
+            every |= {f"{name}, one pool": one, f"{name}, two pools": two}
+        print(report.table(targets.POINT_HEADINGS,
+                           [targets.point_row(*item) for item in every.items()]), end="\n\n")
+        every |= {f"saturated, {side}": point for side, point in raw["blocks"][0].items()}
+        print(report.table(targets.MODEL_HEADINGS,
+                           [targets.model_row(*item) for item in every.items()]), end="\n\n")
+        print("a cold adapter at rest: first token after {cold_ms:.1f} ms, of a resident one after "
+              "{warm_ms:.1f}; read {read_ms:.2f} ms, one copy {copy_ms:.2f} ms"
+              .format(**raw["at_rest"]))
+        print(f'all measured in {raw["seconds"] / 60:.0f} minutes', end="\n\n")

@@ -1,0 +1,236 @@
+"""The arithmetic of bench/run scale: what is kept of an interrupted run, the bytes of a step, slices
+of a replay, targets, and what counts as cold."""
+
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+
+from harness import bytes_model, cold_loads, fleet, points, report  # noqa: E402
+from harness import scale_targets as targets  # noqa: E402
+
+
+class PointsTest(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.path = os.path.join(scratch.name, "deep", "state.json")
+
+    def test_what_was_measured_is_not_measured_again(self):
+        first = points.Points(self.path, {"commit": "a", "counts": (1, 2)})
+        self.assertEqual(first.measure("p", lambda: {"x": 1.5}), {"x": 1.5})
+        again = points.Points(self.path, {"commit": "a", "counts": (1, 2)})
+        self.assertEqual(again.found, 1)
+        self.assertIn("p", again)
+        self.assertEqual(again.measure("p", lambda: self.fail("measured again")), {"x": 1.5})
+        self.assertEqual(again.measure("q", lambda: [2]), [2])
+        self.assertEqual(points.Points(self.path, {"commit": "a", "counts": (1, 2)}).found, 2)
+
+    def test_another_commit_begins_anew(self):
+        points.Points(self.path, {"commit": "a"}).measure("p", lambda: 1)
+        other = points.Points(self.path, {"commit": "b"})
+        self.assertEqual(other.found, 0)
+        self.assertEqual(other.measure("p", lambda: 2), 2)
+        self.assertEqual(points.Points(self.path, {"commit": "a"}).found, 0)
+
+    def test_a_run_that_is_interrupted_while_it_measures_keeps_the_points_before(self):
+        kept = points.Points(self.path, {})
+        kept.measure("p", lambda: 1)
+        with self.assertRaises(KeyboardInterrupt):
+            kept.measure("q", self._interrupt)
+        again = points.Points(self.path, {})
+        self.assertIn("p", again)
+        self.assertNotIn("q", again)
+
+    def test_a_complete_run_leaves_nothing(self):
+        done = points.Points(self.path, {})
+        done.measure("p", lambda: 1)
+        done.forget()
+        self.assertFalse(os.path.exists(self.path))
+        self.assertEqual(points.Points(self.path, {}).found, 0)
+
+    def test_a_torn_file_is_no_obstacle(self):
+        os.makedirs(os.path.dirname(self.path))
+        for text in ("", "{", "[]", '{"key": {}}'):
+            with open(self.path, "w", encoding="utf-8") as out:
+                out.write(text)
+            self.assertEqual(points.Points(self.path, {}).found, 0)
+
+    @staticmethod
+    def _interrupt():
+        raise KeyboardInterrupt
+
+
+def counters(time, steps, rows, tokens, pages, adapters, ranks, seconds):
+    return {"time": time, bytes_model.STEPS: steps, bytes_model.ROWS: rows,
+            bytes_model.TOKENS: tokens, bytes_model.PAGES: pages, bytes_model.ADAPTERS: adapters,
+            bytes_model.RANKS: ranks, bytes_model.SECONDS: seconds}
+
+
+class BytesModelTest(unittest.TestCase):
+    def test_a_mean_step_reads_weights_kv_and_each_adapter_once(self):
+        before = counters(10.0, 100, 1000, 900, 5000, 300, 2400, 1.0)
+        after = counters(14.0, 300, 4000, 3900, 25000, 2300, 18400, 3.0)
+        mean = bytes_model.figures(before, after, weight_bytes=1000, page_bytes=2, rank_bytes=3)
+        self.assertEqual(mean["steps"], 200)
+        self.assertEqual(mean["rows"], 15)
+        self.assertEqual(mean["tokens"], 15)
+        self.assertEqual(mean["adapters"], 10)
+        self.assertEqual(mean["ranks"], 80)
+        self.assertEqual(mean["bytes"], 1000 + 100 * 2 + 80 * 3)
+        self.assertEqual(mean["step_ms"], 10)
+        self.assertEqual(mean["steps_per_second"], 50)
+
+    def test_no_step_is_an_error(self):
+        now = counters(1.0, 5, 1, 1, 1, 1, 1, 1.0)
+        with self.assertRaises(ValueError):
+            bytes_model.figures(now, {**now, "time": 2.0}, 1, 1, 1)
+
+    def test_prediction_counts_tokens_against_bytes(self):
+        self.assertAlmostEqual(bytes_model.predicted_ratio(
+            {"tokens": 30, "bytes": 600}, {"tokens": 32, "bytes": 400}), 30 / 32 * 400 / 600)
+
+
+class SlicesTest(unittest.TestCase):
+    def test_tokens_count_in_the_slice_in_which_they_came(self):
+        records = [{"first": 0.9, "tokens": 4, "gaps_ms": [200, 900, 5000]},  # 1.1, 2.0, 7.0
+                   {"first": 1.5, "tokens": 5, "gaps_ms": []},  # all with one message
+                   {"first": None, "tokens": 0, "gaps_ms": []}]
+        self.assertEqual(targets.slices(records, 1.0, 3.0, 0.5), [2, 10, 2, 0])
+
+
+def point(rate, slices=(), tokens=10.0, size=100.0):
+    times = {"mean": 1000.0, "p50": 1.0, "p95": 2.0, "p99": 3.0}
+    figures = {"requests_per_second": rate / 10, "output_tokens_per_second": rate,
+               "attainment": 1.0, "ttft_ms": times, "itl_ms": times, "latency_ms": times}
+    model = dict.fromkeys(("rows", "adapters", "ranks", "kv_bytes", "adapter_bytes", "step_ms",
+                           "steps", "loads", "evictions", "preemptions"), 1.0)
+    return {"window": figures, "whole": figures, "late_ms": times, "slices": list(slices),
+            "cut": False,
+            "model": {**model, "tokens": tokens, "bytes": size}}
+
+
+class TargetsTest(unittest.TestCase):
+    SIDES = {"few": 5, "some": 100, "many": 2000}
+
+    def blocks(self, turns, drawn):
+        return [{"few": point(100, tokens=10, size=100), "many": point(drawn, tokens=10, size=125),
+                 "some in turn": point(100), "many in turn": point(turns)} for _ in range(5)]
+
+    def test_the_count_is_judged_by_itself_and_the_draw_by_the_bytes(self):
+        turns, drawn = targets.count_targets(self.SIDES, self.blocks(98, 77))
+        self.assertAlmostEqual(turns["value"], 0.98)
+        self.assertTrue(turns["met"])
+        self.assertAlmostEqual(drawn["value"], 0.77 / 0.8)
+        self.assertTrue(drawn["met"])
+        self.assertIn("0.800", drawn["name"])
+        turns, drawn = targets.count_targets(self.SIDES, self.blocks(96, 75))
+        self.assertFalse(turns["met"])
+        self.assertFalse(drawn["met"])
+
+    def test_pools_are_judged_at_their_worst_point(self):
+        pairs = {"a": (point(0, [100] * 6), point(0, [99] * 6)),
+                 "b": (point(0, [95] * 12), point(0, [100] * 6))}
+        worst, exceeding = targets.pool_targets(pairs, {"c": (point(0, [140] * 6),
+                                                              point(0, [100] * 6))})
+        self.assertAlmostEqual(worst["value"], 0.95)
+        self.assertFalse(worst["met"])
+        self.assertIn("(b)", worst["name"])
+        self.assertTrue(exceeding["met"])
+        self.assertEqual(targets.pool_targets({}, {}), [])
+
+    def test_tables_have_a_cell_for_each_heading(self):
+        for headings, row in ((targets.POINT_HEADINGS, targets.point_row("p", point(10))),
+                              (targets.MODEL_HEADINGS, targets.model_row("p", point(10)))):
+            self.assertEqual(len(headings), len(row))
+            report.table(headings, [row])
+
+
+class ColdTest(unittest.TestCase):
+    def test_gaps_count_where_they_end(self):
+        record = {"first": 1.0, "gaps_ms": [500, 500, 250, 1000]}  # 1.5, 2.0, 2.25, 3.25
+        self.assertEqual(cold_loads.gaps_between(record, 1.5, 2.25), [500, 500])
+        self.assertEqual(cold_loads.gaps_between(record, 2.0, 9), [500, 250, 1000])
+
+    def test_percentile_interpolates(self):
+        self.assertEqual(cold_loads.percentile([1, 2, 3, 4], 50), 2.5)
+        self.assertEqual(cold_loads.percentile([7], 99), 7)
+
+    def test_targets_compare_blocks(self):
+        blocks = [{"cold": {"p99_ms": 21, "steps": 500}, "quiet": {"p99_ms": 20, "steps": 500}}] * 5
+        found = cold_loads.itl_target(blocks)
+        self.assertAlmostEqual(found["value"], 1.05)
+        self.assertTrue(found["met"])
+        self.assertEqual(found["note"], "5000 steps")
+        late = cold_loads.first_token_target({"extra_ms": 3.0, "read_ms": 1.5, "copy_ms": 0.5})
+        self.assertEqual((late["value"], late["met"]), (1.5, False))
+
+    def test_what_was_made_cold_is_not_in_the_page_cache(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            path = os.path.join(scratch, "image")
+            with open(path, "wb") as out:
+                out.write(os.urandom(1 << 20))
+            with open(path, "r+b") as file:
+                self.assertGreater(cold_loads.cached_pages(file.fileno()), 0)
+            try:
+                cold_loads.make_cold(path)
+            except RuntimeError as error:
+                self.skipTest(str(error))
+            with open(path, "r+b") as file:
+                self.assertEqual(cold_loads.cached_pages(file.fileno()), 0)
+            read, copy = cold_loads.read_and_copy(path)
+            self.assertGreater(read, 0)
+            self.assertGreater(copy, 0)
+
+
+class FleetTest(unittest.TestCase):
+    MODEL = {"hidden_size": 576, "num_attention_heads": 9, "num_key_value_heads": 3,
+             "intermediate_size": 1536, "num_hidden_layers": 30}
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.scratch = scratch.name
+        with open(os.path.join(self.scratch, "config.json"), "w", encoding="utf-8") as out:
+            json.dump(self.MODEL, out)
+
+    def test_ranks_follow_one_another_and_the_bytes_are_those_of_the_files(self):
+        mixed = fleet.Fleet(self.scratch, (64, 32, 16, 8), element_bytes=2)
+        self.assertEqual([mixed.shape(i).rank for i in range(5)], [64, 32, 16, 8, 64])
+        # q and o are 576 to 576, k and v 576 to 192.
+        self.assertEqual(mixed.rank_bytes, 2 * 30 * (2 * (576 + 576) + 2 * (576 + 192)))
+        directory = os.path.join(self.scratch, "a")
+        for i in range(4):
+            shape = mixed.shape(i)
+            shape.write(directory, seed=i)
+            self.assertEqual(fleet.tree_bytes(directory), shape.tensor_bytes + len(shape.config))
+            self.assertGreater(shape.image_bytes(), shape.rank * mixed.rank_bytes)
+        self.assertGreater(mixed.disk_bytes(5), 2 * mixed.rank_bytes * (64 + 32 + 16 + 8 + 64))
+
+    def test_the_same_seed_writes_the_same_adapter_and_another_one_another(self):
+        shape = fleet.Fleet(self.scratch, (8,), 2).shape(0)
+        contents = []
+        for seed in (1, 1, 2):
+            shape.write(self.scratch, seed)
+            with open(os.path.join(self.scratch, "adapter_model.safetensors"), "rb") as file:
+                contents.append(file.read())
+        self.assertEqual(contents[0], contents[1])
+        self.assertNotEqual(contents[0], contents[2])
+
+    def test_more_than_the_limit_or_than_is_free_ends_the_program(self):
+        with self.assertRaisesRegex(SystemExit, "at most 16 GB"):
+            fleet.check_room(fleet.MOST_BYTES + 1, self.scratch)
+        old, fleet.MOST_BYTES = fleet.MOST_BYTES, 1 << 62
+        self.addCleanup(setattr, fleet, "MOST_BYTES", old)
+        with self.assertRaisesRegex(SystemExit, "are free"):
+            fleet.check_room(1 << 61, self.scratch)
+        fleet.check_room(1 << 10, self.scratch)
+
+
+if __name__ == "__main__":
+    unittest.main()
