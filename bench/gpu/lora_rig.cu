@@ -236,15 +236,18 @@ void LoraRig::Load(const LoraCase& c) {
   plan_.num_segments = Upload(std::vector<int32_t>{n});
   plan_.max_segments = n;
   plan_.max_planes = planes_.max_planes;
+  plan_.spread = resident_blocks();
   std::copy(std::begin(kSites), std::end(kSites), plan_.sites);
   plan_.pool_ids = pool_.num_ids;
   plan_.tiles_per_cell = kTilesPerCell;
   plan_.lists.layers = kLayers;
-  const int32_t capacity = ListCapacity(c);
+  const int32_t capacity = std::max(ListCapacity(c), resident_blocks());
   for (int i = 1; i <= LoraLists::kOfLayer; ++i) plan_.lists.item_begin[i] = i * capacity;
   const auto num_lists = static_cast<size_t>(plan_.lists.num_lists());
   plan_.lists.items = Upload(std::vector<LoraItem>(static_cast<size_t>(plan_.lists.num_items())));
   plan_.lists.counts = Upload(std::vector<int32_t>(num_lists));
+  plan_.rows = rows_;
+  plan_.row_modules = Upload(std::vector<uint32_t>(static_cast<size_t>(kLayers) * rows_));
 }
 
 void LoraRig::FreeTables() {
@@ -253,13 +256,14 @@ void LoraRig::FreeTables() {
        {static_cast<const void*>(plan_.table.entries), static_cast<const void*>(plan_.table.ids),
         static_cast<const void*>(plan_.table.num_ids), static_cast<const void*>(plan_.segments),
         static_cast<const void*>(plan_.num_segments), static_cast<const void*>(plan_.lists.items),
-        static_cast<const void*>(plan_.lists.counts)}) {
+        static_cast<const void*>(plan_.lists.counts),
+        static_cast<const void*>(plan_.row_modules)}) {
     CheckCuda(cudaFree(const_cast<void*>(p)));
   }
 }
 
 void LoraRig::Plan() {
-  Launch(kLoraPlan, static_cast<int>(plan_.lists.num_lists()), &plan_, false);
+  Launch(kLoraPlan, plan_.blocks(), &plan_, false);
   first_ = true;  // whoever reads the lists waits for them
 }
 

@@ -33,6 +33,14 @@ absl::Status SetOption(absl::string_view name, absl::string_view value, int* lay
   if (name == "--lora-multiprocessors") {
     return ReadCount(name, value, &options->rig.lora.multiprocessors);
   }
+  if (name == "--attention-chunk") {
+    return ReadCount(name, value, &options->rig.decode_chunk_tokens);
+  }
+  if (name == "--lora-planes") return ReadCount(name, value, &options->rig.lora.max_planes);
+  if (name == "--lora-blocks") return ReadCount(name, value, &options->rig.lora.max_blocks);
+  if (name == "--lora-wide-rows") {
+    return ReadCount(name, value, &options->rig.lora.wide_delta_rows);
+  }
   if (name == "--lora-cluster") return ReadCount(name, value, &options->rig.lora.cluster_blocks);
   if (name == "--only") {
     options->only = std::string(value);
@@ -55,7 +63,8 @@ absl::Status SetOption(absl::string_view name, absl::string_view value, int* lay
 bool TakesValue(absl::string_view name) {
   for (const absl::string_view known :
        {"--shape", "--layers", "--blocks", "--replays", "--only", "--json", "--read-gb-s",
-        "--tflops", "--lora-multiprocessors", "--lora-cluster"}) {
+        "--tflops", "--lora-multiprocessors", "--lora-cluster", "--lora-blocks", "--lora-wide-rows",
+        "--lora-planes", "--attention-chunk"}) {
     if (name == known) return true;
   }
   return false;
@@ -82,8 +91,13 @@ Json Heading(const StepBenchOptions& options) {
           {"seed", options.rig.seed},
           {"graphs", options.rig.graphs},
           {"lora_beside_base", options.rig.lora.beside_base},
+          {"attention_chunk", options.rig.decode_chunk_tokens},
+          {"attention_early", options.rig.attention_early},
+          {"lora_planes", options.rig.lora.max_planes},
           {"lora_early", options.rig.lora.begin_early},
           {"lora_multiprocessors", options.rig.lora.multiprocessors},
+          {"lora_blocks", options.rig.lora.max_blocks},
+          {"lora_wide_rows", options.rig.lora.wide_delta_rows},
           {"lora_cluster", options.rig.lora.cluster_blocks}};
 }
 
@@ -145,7 +159,8 @@ absl::Status Keep(const StepBenchOptions& options, const Json& result) {
 const char kStepBenchUsage[] =
     "[--shape NAME] [--only TEXT] [--ceilings | --lora-alone] [--json FILE] [--blocks N]\n"
     "       [--replays N] [--no-graphs] [--lora-early] [--lora-before | --lora-multiprocessors N]\n"
-    "       [--lora-cluster N] [--layers N]\n"
+    "       [--lora-blocks N] [--lora-planes N] [--lora-wide-rows N] [--lora-cluster N]\n"
+    "       [--attention-chunk N] [--attention-early] [--layers N]\n"
     "       [--model [--read-gb-s N] [--tflops N]]\n"
     "Whole steps on random weights: each case against the same step without adapters, in turns.\n"
     "  --shape NAME   llama-3-8b (the default), llama-2-7b, qwen2.5-7b, tiny\n"
@@ -158,7 +173,12 @@ const char kStepBenchUsage[] =
     "  --lora-before  LoRA runs before the base's product, not beside it on a stream of its own\n"
     "  --lora-early   LoRA's kernels may begin before those before them are done\n"
     "  --lora-multiprocessors N  that it fills there; the product is planned for the others\n"
+    "  --lora-blocks N  of a launch of LoRA, at most\n"
+    "  --lora-planes N  that a shrink of up to 64 rows leaves, at most: 4 to 16\n"
+    "  --lora-wide-rows N  steps of up to so many rows have a delta in f32 (256)\n"
     "  --lora-cluster N  shrink and expand in one launch of clusters of 4 or 8 blocks\n"
+    "  --attention-chunk N  tokens of keys of a block of decodes, at least; a power of two\n"
+    "  --attention-early  its kernels may begin before those before them are done\n"
     "  --layers N     of the model, in place of its own\n"
     "  --model        runs nothing: bytes, products and floors at rates that are given\n";
 
@@ -177,6 +197,8 @@ absl::StatusOr<StepBenchOptions> ParseStepBench(const std::vector<absl::string_v
       options.model_only = true;
     } else if (name == "--lora-early") {
       options.rig.lora.begin_early = true;
+    } else if (name == "--attention-early") {
+      options.rig.attention_early = true;
     } else if (name == "--lora-before") {
       options.rig.lora.beside_base = false;
     } else if (name == "--no-graphs") {

@@ -136,6 +136,8 @@ engine::DeviceRunnerOptions StepRig::RunnerOptions() const {
       static_cast<int32_t>(LayoutOf(model_, Geometry(), model_.max_rank(), false).num_ids);
   options.max_lora_rank = model_.max_rank();
   options.lora = options_.lora;
+  options.decode_chunk_tokens = options_.decode_chunk_tokens;
+  options.attention_early = options_.attention_early;
   options.time_steps = true;
   options.pool = {.bytes = options_.pool_bytes, .reserve_bytes = options_.reserve_bytes};
   return options;

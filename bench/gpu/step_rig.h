@@ -24,8 +24,10 @@ struct StepRigOptions {
   int64_t pattern_bytes = int64_t{64} << 20;  // of random numbers
   bool graphs = true;                         // decodes run as graphs, as they are served
   engine::DeviceLoraSharing lora;
-  uint32_t seed = 1;               // of tokens and of the order of pages
-  std::function<double()> now_us;  // the host's clock; null: the steady one
+  int32_t decode_chunk_tokens = 0;  // both as DeviceRunnerOptions has them
+  bool attention_early = false;
+  uint32_t seed = 1;                // of tokens and of the order of pages
+  std::function<double()> now_us;   // the host's clock; null: the steady one
 };
 
 // A step, and what the slots hold when it runs.

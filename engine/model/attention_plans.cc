@@ -24,8 +24,10 @@ const AttentionPlanner& Find(const std::vector<AttentionPlanner>& planners, int3
 }  // namespace
 
 absl::StatusOr<AttentionPlans> AttentionPlans::Create(kernels::Device* device,
-                                                      const ModelConfig& config, int32_t max_rows) {
+                                                      const ModelConfig& config, int32_t max_rows,
+                                                      int32_t decode_chunk_tokens) {
   AttentionPlans plans;
+  plans.decode_chunk_tokens_ = decode_chunk_tokens;
   int64_t workspace_bytes = 0;
   const auto add = [&](AttentionLimits::Kind kind, int32_t rows,
                        std::vector<AttentionPlanner>* planners) {
@@ -66,7 +68,8 @@ absl::Status AttentionPlans::Plan(const DeviceBatch& batch, std::byte* decode_pl
     const int32_t least = is_decode ? shape->rows : std::max(decodes, shape->decode_rows);
     shape->decode_rows = kernels::DecodeRowBucket(least);
     kernels::AttentionBatch view = batch.decodes().View();
-    view.min_chunk_tokens = shape->decode_chunk_tokens;
+    view.min_chunk_tokens =
+        shape->decode_chunk_tokens != 0 ? shape->decode_chunk_tokens : decode_chunk_tokens_;
     CHORUS_ASSIGN_OR_RETURN(const kernels::AttentionStep step,
                             Find(decodes_, shape->decode_rows).Plan(view, decode_plan));
     shape->decode_chunk_tokens = step.chunk_tokens;

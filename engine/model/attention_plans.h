@@ -29,9 +29,10 @@ struct StepShape {
 
 class AttentionPlans {
  public:
-  // For up to `max_rows` rows, in these buckets. ResourceExhausted when memory is short.
+  // For up to `max_rows` rows, in these buckets. `decode_chunk_tokens`: least tokens of a chunk of
+  // keys of decodes, as AttentionBatch has it. ResourceExhausted when memory is short.
   static absl::StatusOr<AttentionPlans> Create(kernels::Device* device, const ModelConfig& config,
-                                               int32_t max_rows);
+                                               int32_t max_rows, int32_t decode_chunk_tokens);
 
   // Bytes of the largest plan.
   int32_t plan_bytes() const { return plan_bytes_; }
@@ -49,6 +50,7 @@ class AttentionPlans {
 
  private:
   std::vector<kernels::AttentionPlanner> decodes_, chunks_;  // ascending rows
+  int32_t decode_chunk_tokens_ = 0;
   int32_t plan_bytes_ = 0;
   kernels::DeviceBuffer workspace_;
 };

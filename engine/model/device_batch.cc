@@ -129,15 +129,13 @@ absl::Status DeviceBatch::AddSequence(const StepPlan& plan, size_t sequence,
 }
 
 void DeviceBatch::CutSegments() {
-  row_slots_.clear();
   segments_.clear();
+  int32_t before = -1;
   for (int32_t row = 0; row < num_rows(); ++row) {
     const int32_t slot = plan_slots_[static_cast<size_t>(plan_rows_[static_cast<size_t>(row)])];
-    const bool goes_on = row > 0 && row_slots_.back() == slot;
-    row_slots_.push_back(slot);
-    if (slot < 0) continue;
-    if (!goes_on) segments_.push_back({slot, row, 0});
-    ++segments_.back().num_rows;
+    if (slot >= 0 && slot != before) segments_.push_back({slot, row, 0});
+    if (slot >= 0) ++segments_.back().num_rows;
+    before = slot;
   }
 }
 

@@ -35,7 +35,6 @@ class DeviceBatch {
   const std::vector<int32_t>& plan_rows() const { return plan_rows_; }  // [rows] of the plan
   // Where the plan's row lies. REQUIRES: it has one.
   int32_t RowOf(int32_t plan_row) const { return rows_[static_cast<size_t>(plan_row)]; }
-  const std::vector<int32_t>& row_slots() const { return row_slots_; }  // [rows] -1: base
   const std::vector<kernels::LoraSegment>& segments() const { return segments_; }
   const std::vector<int32_t>& page_ids() const { return page_ids_; }
   const LaunchSequences& decodes() const { return decodes_; }  // its rows come first
@@ -47,7 +46,7 @@ class DeviceBatch {
   absl::Status AddSequence(const StepPlan& plan, size_t sequence, LaunchSequences* launch);
   void CutSegments();
 
-  std::vector<int32_t> plan_rows_, rows_, row_slots_, plan_slots_;
+  std::vector<int32_t> plan_rows_, rows_, plan_slots_;
   std::vector<kernels::LoraSegment> segments_;
   std::vector<int32_t> page_ids_;
   std::vector<size_t> order_;  // of the sequences with one row

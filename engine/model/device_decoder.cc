@@ -205,7 +205,8 @@ absl::Status DeviceDecoder::AppendKv(const DeviceStep& step, int32_t layer, Devi
                                         kernels::kAddNormSharedBytes, norm));
   CHORUS_RETURN_IF_ERROR(Linear(step, WeightRole::kQkv, DeviceSite::kQkv, layer, stream));
   return stream->Launch(
-      *kernels_.rope_append_kv[DeltaType(step)], rows, 0,
+      *kernels_.rope_append_kv[DeltaType(step)],
+      rows * kernels::RopeAppendKvRowBlocks(config_.heads, config_.kv_heads, config_.head_dim), 0,
       kernels::RopeAppendKvParams{.qkv = wide_,
                                   .bias = weights_.Vector(WeightRole::kQkvBias, layer),
                                   .delta = Delta(step, DeviceSite::kQkv, layer),
@@ -235,6 +236,7 @@ absl::Status DeviceDecoder::Attend(const DeviceStep& step, int32_t layer, Device
                                     .pool = model_.pool,
                                     .slab = layer,
                                     .workspace = model_.attention->workspace(),
+                                    .begin_early = model_.attention_early,
                                     .y = narrow_};
   if (step.shape.decode_rows > 0) {
     args.layout = &model_.attention->DecodeLayout(step.shape.decode_rows);
@@ -299,7 +301,7 @@ absl::Status DeviceDecoder::Linear(const DeviceStep& step, WeightRole role, Devi
 kernels::LoraDelta DeviceDecoder::Delta(const DeviceStep& step, DeviceSite site,
                                         int32_t layer) const {
   if (!step.shape.lora) return {};
-  return lora_.Delta(site, layer, Array<int32_t>(step, model_.block->row_slots), step.shape.rows);
+  return lora_.Delta(site, layer, step.shape.rows);
 }
 
 absl::Status DeviceDecoder::Logits(const DeviceStep& step, int32_t first, int32_t count,

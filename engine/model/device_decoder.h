@@ -41,6 +41,7 @@ struct DeviceModel {
   kernels::LoraDeviceTable slots;
   DeviceLoraLimits limits;
   DeviceLoraSharing lora;
+  bool attention_early = false;
 };
 
 // A step whose block lies on the device.

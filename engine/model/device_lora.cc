@@ -18,8 +18,8 @@ using kernels::LoraModule;
 using kernels::LoraSiteShape;
 
 constexpr int32_t kFewRows = 64;
-constexpr int32_t kFewRowsPlanes = 16;
 constexpr int32_t kManyRowsPlanes = 4;
+constexpr int32_t kMostPlanes = 16;
 
 LoraSiteShape MakeSite(const ModelConfig& config, std::initializer_list<LoraModule> modules) {
   LoraSiteShape site;
@@ -42,8 +42,8 @@ int32_t Width(const LoraSiteShape& site) {
 
 }  // namespace
 
-int32_t DeviceLora::MaxPlanes(int32_t rows) {
-  return rows <= kFewRows ? kFewRowsPlanes : kManyRowsPlanes;
+int32_t DeviceLora::MaxPlanes(int32_t rows) const {
+  return rows <= kFewRows ? few_rows_planes_ : kManyRowsPlanes;
 }
 
 absl::StatusOr<DeviceLora> DeviceLora::Create(kernels::Device* device, const ModelConfig& config,
@@ -105,11 +105,13 @@ void DeviceLora::ChooseKernels(DType dtype, int32_t compute_capability) {
   if (compute_capability >= 90) {
     shrink_ = bf16 ? &kernels::kLoraShrinkBf16 : &kernels::kLoraShrinkF16;
     shrink_shared_ = kernels::kLoraShrinkShared;
+    expand_shared_ = kernels::kLoraExpandShared;
     expand_[0] = bf16 ? &kernels::kLoraExpandBf16F32 : &kernels::kLoraExpandF16F32;
     expand_[1] = bf16 ? &kernels::kLoraExpandBf16Bf16 : &kernels::kLoraExpandF16F16;
   } else {
     shrink_ = bf16 ? &kernels::kLoraShrinkLanesBf16 : &kernels::kLoraShrinkLanesF16;
     shrink_shared_ = kernels::kLoraShrinkLanesShared;
+    expand_shared_ = kernels::kLoraExpandLanesShared;
     expand_[0] = bf16 ? &kernels::kLoraExpandLanesBf16F32 : &kernels::kLoraExpandLanesF16F32;
     expand_[1] = bf16 ? &kernels::kLoraExpandLanesBf16Bf16 : &kernels::kLoraExpandLanesF16F16;
   }
@@ -160,6 +162,13 @@ absl::Status DeviceLora::Share(kernels::Device* device, const DeviceLoraSharing&
     return absl::InvalidArgumentError(absl::StrCat(
         "runner: rows of a wide delta: expected 0 or more, got ", sharing.wide_delta_rows));
   }
+  if (sharing.max_planes < kManyRowsPlanes || sharing.max_planes > kMostPlanes ||
+      sharing.max_blocks < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "runner: LoRA: expected ", kManyRowsPlanes, " to ", kMostPlanes,
+        " planes and 0 blocks or more, got ", sharing.max_planes, " and ", sharing.max_blocks));
+  }
+  few_rows_planes_ = sharing.max_planes;
   wide_delta_rows_ = cluster_ == nullptr ? sharing.wide_delta_rows : limits_.max_rows;
   int32_t own = all;
   if (sharing.multiprocessors > 0) {
@@ -168,6 +177,7 @@ absl::Status DeviceLora::Share(kernels::Device* device, const DeviceLoraSharing&
   }
   blocks_ = own * (cluster_ != nullptr ? cluster_->min_blocks
                                        : std::min(shrink_->min_blocks, expand_[0]->min_blocks));
+  if (sharing.max_blocks > 0) blocks_ = std::min(blocks_, sharing.max_blocks);
   if (sharing.begin_early) begin_ = kernels::LaunchBegin::kEarly;
   if (sharing.beside_base) {
     CHORUS_ASSIGN_OR_RETURN(side_, SideStream::Create(device));
@@ -183,11 +193,15 @@ absl::Status DeviceLora::Allocate(kernels::Device* device) {
   }
   SizeLists();
   const int64_t list_bytes = lists_.num_items() * static_cast<int64_t>(sizeof(kernels::LoraItem));
-  CHORUS_ASSIGN_OR_RETURN(lists_memory_, device->Allocate(list_bytes + lists_.num_lists() * 4));
+  const int64_t count_bytes = lists_.num_lists() * 4;
+  CHORUS_ASSIGN_OR_RETURN(
+      lists_memory_,
+      device->Allocate(list_bytes + count_bytes + int64_t{lists_.layers} * limits_.max_rows * 4));
   lists_.items = lists_memory_.As<kernels::LoraItem>();
   lists_.counts = reinterpret_cast<int32_t*>(lists_memory_.data() + list_bytes);
+  row_modules_ = reinterpret_cast<uint32_t*>(lists_memory_.data() + list_bytes + count_bytes);
   const int64_t plane_rows =
-      std::max(int64_t{limits_.max_rows} * kManyRowsPlanes, int64_t{kFewRows} * kFewRowsPlanes);
+      std::max(int64_t{limits_.max_rows} * kManyRowsPlanes, int64_t{kFewRows} * few_rows_planes_);
   if (cluster_ == nullptr) {
     CHORUS_ASSIGN_OR_RETURN(planes_memory_, device->Allocate(plane_rows * planes_stride_ * 4));
   }
@@ -214,7 +228,7 @@ void DeviceLora::SizeLists() {
   for (const LoraSiteShape& site : sites_) {
     int32_t of_shrink = std::max(kernels::MaxShrinkItems(site, MaxPlanes(few.max_rows), few),
                                  kernels::MaxShrinkItems(site, MaxPlanes(many.max_rows), many));
-    int32_t of_expand = kernels::MaxExpandItems(site, many);
+    int32_t of_expand = std::max(kernels::MaxExpandItems(site, many), blocks_);
     if (cluster_ != nullptr) {
       of_shrink = kernels::MaxClusterSteps(site, cluster_->cluster_blocks, many);
       of_expand = 0;
@@ -230,8 +244,8 @@ absl::Status DeviceLora::Prepare(kernels::Device* device) const {
   CHORUS_RETURN_IF_ERROR(device->Prepare(kernels::kLoraPlan, kernels::kLoraPlanShared));
   if (cluster_ != nullptr) return device->Prepare(*cluster_, kernels::kLoraClusterShared);
   CHORUS_RETURN_IF_ERROR(device->Prepare(*shrink_, shrink_shared_));
-  CHORUS_RETURN_IF_ERROR(device->Prepare(*expand_[0], kernels::kLoraExpandShared));
-  return device->Prepare(*expand_[1], kernels::kLoraExpandShared);
+  CHORUS_RETURN_IF_ERROR(device->Prepare(*expand_[0], expand_shared_));
+  return device->Prepare(*expand_[1], expand_shared_);
 }
 
 absl::StatusOr<kernels::DeviceStream*> DeviceLora::Follow(kernels::DeviceStream* stream) const {
@@ -252,14 +266,16 @@ absl::Status DeviceLora::Plan(const kernels::LoraSegment* segments, const int32_
   params.num_segments = num_segments;
   params.max_segments = limits_.max_segments;
   params.max_planes = MaxPlanes(rows);
+  params.spread = blocks_;
   params.cluster_blocks = cluster_ != nullptr ? cluster_->cluster_blocks : 0;
   std::copy(std::begin(sites_), std::end(sites_), params.sites);
+  params.rows = rows;
+  params.row_modules = row_modules_;
   params.pool_ids = cells_.num_ids;
   params.tiles_per_cell = cells_.tiles_per_cell;
   params.lists = lists_;
   CHORUS_ASSIGN_OR_RETURN(kernels::DeviceStream* const on, Follow(stream));
-  return on->Launch(kernels::kLoraPlan, static_cast<int32_t>(lists_.num_lists()),
-                    kernels::kLoraPlanShared, params);
+  return on->Launch(kernels::kLoraPlan, params.blocks(), kernels::kLoraPlanShared, params);
 }
 
 kernels::LoraWork DeviceLora::Work(DeviceSite site, int32_t layer, bool expand) const {
@@ -297,8 +313,7 @@ absl::Status DeviceLora::Run(DeviceSite site, int32_t layer, const void* x, int3
   expand.planes = planes;
   expand.delta = delta_memory_.data();
   expand.delta_stride = Width(shape);
-  return on->Launch(*expand_[HasNarrowDelta(rows)], blocks_, kernels::kLoraExpandShared, expand,
-                    begin_);
+  return on->Launch(*expand_[HasNarrowDelta(rows)], blocks_, expand_shared_, expand, begin_);
 }
 
 absl::Status DeviceLora::RunClusters(DeviceSite site, int32_t layer, const void* x, int32_t rows,
@@ -317,14 +332,11 @@ absl::Status DeviceLora::RunClusters(DeviceSite site, int32_t layer, const void*
   return on->Launch(*cluster_, blocks_, kernels::kLoraClusterShared, params, begin_);
 }
 
-kernels::LoraDelta DeviceLora::Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,
-                                     int32_t rows) const {
+kernels::LoraDelta DeviceLora::Delta(DeviceSite site, int32_t layer, int32_t rows) const {
   return {.data = delta_memory_.data(),
           .rows = rows,
           .stride = Width(sites_[static_cast<size_t>(site)]),
-          .row_slots = row_slots,
-          .table = table_,
-          .layer = layer};
+          .row_modules = row_modules_ + int64_t{layer} * rows};
 }
 
 }  // namespace chorus::engine

@@ -35,7 +35,11 @@ struct DeviceLoraSharing {
   // Beside the base: LoRA launches as many blocks as fill so many, wherever they then run, and the
   // base's product is planned for the others; 0: all, and so is the product.
   int32_t multiprocessors = 0;
+  int32_t max_blocks = 0;  // of a launch, where fewer than fill those do as well; 0: no such limit
   bool begin_early = false;  // its kernels may (LaunchBegin); off until it is measured there
+  // Most planes of a shrink in steps of up to 64 rows, 4 to 16: more spread it, fewer add up
+  // sooner.
+  int32_t max_planes = 16;
   // 4 or 8: shrink and expand of a site in one launch of clusters of so many thread blocks, which
   // takes compute capability 9.0; 0: one after the other.
   int32_t cluster_blocks = 0;
@@ -67,9 +71,8 @@ class DeviceLora {
   absl::Status Run(DeviceSite site, int32_t layer, const void* x, int32_t rows,
                    kernels::DeviceStream* stream) const;
   absl::Status Join(kernels::DeviceStream* stream) const;
-  // What Run leaves, for the kernel that reads it. `row_slots` [rows] are the device's.
-  kernels::LoraDelta Delta(DeviceSite site, int32_t layer, const int32_t* row_slots,
-                           int32_t rows) const;
+  // What Run leaves, for the kernel that reads it in a step of `rows` rows.
+  kernels::LoraDelta Delta(DeviceSite site, int32_t layer, int32_t rows) const;
 
   // Whether the delta of a step of `rows` rows is in the compute type; else it is f32.
   bool HasNarrowDelta(int32_t rows) const { return rows > wide_delta_rows_; }
@@ -93,7 +96,7 @@ class DeviceLora {
   int64_t DeltaBytes() const;
   absl::Status Prepare(kernels::Device* device) const;
   // Partial sums of xA: many where rows are few, so that the machine is filled.
-  static int32_t MaxPlanes(int32_t rows);
+  int32_t MaxPlanes(int32_t rows) const;
   void SizeLists();
   // Where work is enqueued that follows what `stream` holds.
   absl::StatusOr<kernels::DeviceStream*> Follow(kernels::DeviceStream* stream) const;
@@ -106,13 +109,16 @@ class DeviceLora {
   kernels::PoolCells cells_;
   kernels::LoraSiteShape sites_[kernels::kNumLoraSites];
   kernels::LoraLists lists_;
+  uint32_t* row_modules_ = nullptr;  // in lists_memory_
   int32_t planes_stride_ = 0;
   int32_t blocks_ = 0;  // of a launch
+  int32_t few_rows_planes_ = 0;
   int32_t wide_delta_rows_ = 0;
   int32_t multiprocessors_left_ = 0;
   kernels::LaunchBegin begin_ = kernels::LaunchBegin::kInOrder;
   const kernels::Kernel* shrink_ = nullptr;
   int32_t shrink_shared_ = 0;                 // bytes
+  int32_t expand_shared_ = 0;                 // likewise
   const kernels::Kernel* expand_[2] = {};     // by HasNarrowDelta
   const kernels::Kernel* cluster_ = nullptr;  // if set, in place of both
   kernels::DeviceBuffer lists_memory_, planes_memory_, delta_memory_;

@@ -94,7 +94,8 @@ absl::Status DeviceRunner::TakeWorkspaces() {
     CHORUS_ASSIGN_OR_RETURN(timer_, device_.NewTimer());
   }
   const int32_t max_rows = kernels::PrefillRowBucket(options_.max_rows);
-  CHORUS_ASSIGN_OR_RETURN(attention_, AttentionPlans::Create(&device_, config_, max_rows));
+  CHORUS_ASSIGN_OR_RETURN(attention_, AttentionPlans::Create(&device_, config_, max_rows,
+                                                             options_.decode_chunk_tokens));
   limits_ = {.max_rows = max_rows,
              .max_segments = options_.max_segments,
              .max_page_copies = options_.max_page_copies,
@@ -129,7 +130,8 @@ absl::Status DeviceRunner::TakeWorkspaces() {
                                                   .max_segments = options_.max_segments,
                                                   .max_rank = options_.max_lora_rank,
                                                   .max_rank_sum = options_.max_segment_ranks()},
-                                       .lora = options_.lora},
+                                       .lora = options_.lora,
+                                       .attention_early = options_.attention_early},
                                       stream_.get()));
   CHORUS_ASSIGN_OR_RETURN(
       sampler_,
@@ -338,7 +340,6 @@ void DeviceRunner::WriteRows(const StepPlan& plan, std::byte* pinned) const {
   auto* const tokens = StepBlock::Array<int32_t>(pinned, block_.tokens);
   auto* const positions = StepBlock::Array<int32_t>(pinned, block_.positions);
   auto* const row_pages = StepBlock::Array<int32_t>(pinned, block_.row_pages);
-  auto* const row_slots = StepBlock::Array<int32_t>(pinned, block_.row_slots);
   const int32_t rows = batch_.num_rows();
   for (int32_t row = 0; row < limits_.max_rows; ++row) {
     const bool padding = row >= rows;
@@ -347,7 +348,6 @@ void DeviceRunner::WriteRows(const StepPlan& plan, std::byte* pinned) const {
     tokens[row] = padding ? 0 : plan.tokens[from];
     positions[row] = padding ? 0 : plan.positions[from];
     row_pages[row] = padding ? -1 : plan.row_pages[from];
-    row_slots[row] = padding ? -1 : batch_.row_slots()[static_cast<size_t>(row)];
   }
 }
 

@@ -48,6 +48,10 @@ struct DeviceRunnerOptions {
   int32_t max_rank_sum = 4096;       // of one step: Σ over distinct adapters of their largest rank
   int32_t max_crossing_ranks = 512;  // the same over sequences that cross
   DeviceLoraSharing lora;
+  // Least tokens of a chunk of keys in the attention of decodes, a power of two from 128 on; 0: as
+  // the batch asks for.
+  int32_t decode_chunk_tokens = 0;
+  bool attention_early = false;  // its kernels may (LaunchBegin); off until it is measured
   int32_t valid_vocabulary = 0;  // ids at or above it are never drawn; 0: the model's vocabulary
   bool time_steps = false;       // for benches: last_step_us
   int64_t host_page_bytes = 0;   // pinned, for pages of KV that leave the pool

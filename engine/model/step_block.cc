@@ -15,7 +15,6 @@ StepBlock StepBlock::Make(const StepLimits& limits) {
   block.tokens = place(limits.max_rows, 4);
   block.positions = place(limits.max_rows, 4);
   block.row_pages = place(limits.max_rows, 4);
-  block.row_slots = place(limits.max_rows, 4);
   block.kept_rows = place(limits.max_rows, 4);
   block.segments = place(limits.max_segments, sizeof(kernels::LoraSegment));
   block.num_segments = place(1, 4);

@@ -32,7 +32,6 @@ struct StepBlock {
   int64_t tokens = 0;           // [max_rows] int32
   int64_t positions = 0;        // [max_rows] int32
   int64_t row_pages = 0;        // [max_rows] int32
-  int64_t row_slots = 0;        // [max_rows] int32
   int64_t kept_rows = 0;        // [max_rows] int32: rows whose logits are made, then -1
   int64_t segments = 0;         // [max_segments] LoraSegment
   int64_t num_segments = 0;     // [1] int32

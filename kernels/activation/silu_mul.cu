@@ -13,7 +13,8 @@ CHORUS_DEVICE void SiluMulBody(Arch& arch, const SiluMulParams& params) {
   if (!arch.Guard(column < params.width)) return;
 
   const int columns = 2 * params.width;
-  const auto load = [&](int module, int from) {
+  const uint32_t modules = DeltaModules(arch, params.delta, row);
+  const auto load = [&](int from) {
     const auto gate_up =
         arch.Global(static_cast<const X*>(params.gate_up), int64_t{params.rows} * columns);
     auto values = LoadFloats<kSiluMulPiece>(arch, X{}, gate_up, int64_t{row} * columns + from);
@@ -21,13 +22,19 @@ CHORUS_DEVICE void SiluMulBody(Arch& arch, const SiluMulParams& params) {
       const auto bias = arch.Global(params.bias, columns);
       Add(values, LoadFloats<kSiluMulPiece>(arch, float{}, bias, from));
     }
-    if (HasDelta(arch, params.delta, row, module)) {
-      Add(values, LoadDelta<kSiluMulPiece, D>(arch, params.delta, row, from));
-    }
     return values;
   };
-  Floats<kSiluMulPiece> gate = load(kGate, column);
-  const Floats<kSiluMulPiece> up = load(kUp, params.width + column);
+  const auto load_delta = [&](int module, int from) {
+    if (!HasDelta(modules, module)) return Floats<kSiluMulPiece>{};
+    return LoadDelta<kSiluMulPiece, D>(arch, params.delta, row, from);
+  };
+  // All that is read is asked for before the first sum waits for it.
+  Floats<kSiluMulPiece> gate = load(column);
+  Floats<kSiluMulPiece> up = load(params.width + column);
+  const Floats<kSiluMulPiece> gate_delta = load_delta(kGate, column);
+  const Floats<kSiluMulPiece> up_delta = load_delta(kUp, params.width + column);
+  Add(gate, gate_delta);
+  Add(up, up_delta);
   CHORUS_UNROLL
   for (int n = 0; n < kSiluMulPiece; ++n) {
     gate.at[n] = gate.at[n] / (1.0f + arch.Exp(-gate.at[n])) * up.at[n];

@@ -24,6 +24,9 @@ struct DeviceAttentionArgs {
   PoolView pool;  // bf16 or f16, kv_heads and head_dim as in the layout
   int32_t slab = 0;
   std::byte* workspace = nullptr;  // layout->workspace_bytes(), overwritten; 16-byte aligned
+  // Its kernels may begin before those before them are done, as LaunchBegin has it. REQUIRES: what
+  // the stream was last asked for is a launch.
+  bool begin_early = false;
   void* y = nullptr;  // [max_rows, heads · head_dim] of the pool's type, overwritten; rows behind
                       // the last sequence's become zero if `split`, else they are left alone
 };

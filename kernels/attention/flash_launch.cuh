@@ -88,8 +88,7 @@ class FlashLaunch {
     return flashinfer::BatchPrefillWithPagedKVCacheDispatched<
         /*SAME_KV_STRIDES=*/true, kTileRows, kHeadDim, kHeadDim, flashinfer::PosEncodingMode::kNone,
         /*USE_FP16_QK_REDUCTION=*/false, flashinfer::MaskMode::kCausal, Variant, Params>(
-        ParamsOf(args), values, scores,
-        /*enable_pdl=*/false, stream);
+        ParamsOf(args), values, scores, /*enable_pdl=*/args.begin_early, stream);
   }
 
   static cudaError_t Dispatch(const DeviceAttentionArgs& args, cudaStream_t stream) {

@@ -3,8 +3,9 @@
 //
 // An item is (sequence, tile of query rows, chunk of keys). Query rows are packed: packed row i of
 // a sequence is its row i / group, head i % group of the KV head's group, and a tile is `tile_rows`
-// packed rows. All sequences are cut into chunks of one power of two of tokens, the smallest with
-// which the items fit. Chunks of a row are partial results; a merge adds them up:
+// packed rows. All sequences are cut into chunks of one power of two of tokens: of those with which
+// the items fit the smallest, or, of decodes, the one that fills the machine best. Chunks of a row
+// are partial results; a merge adds them up:
 //   partial of (sequence s, its row r, chunk c) = o_begin[s] + r · chunks(s) + c
 //   partials of the launch's row i             = merge_begin[i] … merge_begin[i + 1]
 // Two launches make a step: its decode rows, and its chunks of prompts (Kind).
@@ -77,8 +78,8 @@ struct AttentionBatch {
                                         // rows are its newest tokens, in order
   std::span<const int32_t> page_begin;  // [sequences + 1] into the step's page ids
   std::span<const int32_t> tokens;      // [sequences] in its pages, those of its rows included
-  // A power of two of at least kMinChunkTokens, to plan a batch with the chunks of another one; 0:
-  // the smallest that fits.
+  // A power of two of at least kMinChunkTokens, to plan a batch with the chunks of another one, or
+  // the smallest above it that fits; 0: the planner chooses.
   int32_t min_chunk_tokens = 0;
 };
 
@@ -106,6 +107,9 @@ class AttentionPlanner {
   absl::Status Check(const AttentionBatch& batch) const;
   // Whether the batch's items and partial results fit with chunks of this size.
   bool Fits(const AttentionBatch& batch, int32_t chunk_tokens) const;
+  // Roughly how long decodes take with chunks of this size, in tokens that a block reads.
+  int64_t Cost(const AttentionBatch& batch, int32_t chunk_tokens) const;
+  int32_t ChooseChunk(const AttentionBatch& batch) const;
   void WriteSequences(const AttentionBatch& batch, int32_t chunk_tokens, std::byte* plan) const;
   int32_t WriteItems(const AttentionBatch& batch, int32_t chunk_tokens, std::byte* plan) const;
 

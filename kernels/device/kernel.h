@@ -31,7 +31,8 @@ struct Kernel {
 // it is as kInOrder. Then a block may begin once every block of that kernel has called LetNextBegin
 // or is done, and its WaitForPrior returns when all of it is done. The rule for a kernel that is
 // launched so:
-//   * every thread of every block calls WaitForPrior, so that its end is the end of all before it;
+//   * every thread of block 0 calls WaitForPrior, so that its end is the end of all before it; a
+//     block that touches nothing of theirs may leave without, and so makes room;
 //   * before WaitForPrior it neither touches what the launch before writes nor writes what that
 //     launch touches; what lies further back is done;
 //   * LetNextBegin comes behind WaitForPrior: else what lies two launches back would not be done.

@@ -60,19 +60,17 @@ struct LoraDelta {
   const void* data = nullptr;
   int32_t rows = 0;
   int32_t stride = 0;
-  const int32_t* row_slots = nullptr;  // [rows] slot of the row's adapter, -1 without
-  LoraDeviceTable table;
-  int32_t layer = 0;
+  const uint32_t* row_modules = nullptr;  // [rows] from the step's plan: bit m says that the row
+                                          // has a delta in the columns of module m
 };
 
-// Whether `row` has a delta in the columns of `module`. REQUIRES: row < delta.rows.
+// The bits of `row`. REQUIRES: row < delta.rows.
 template <class Arch>
-CHORUS_DEVICE bool HasDelta(Arch& arch, const LoraDelta& delta, int row, int module) {
-  if (delta.data == nullptr) return false;
-  const int32_t slot = arch.Global(delta.row_slots, delta.rows).Load(row);
-  if (slot < 0) return false;
-  const auto entries = arch.Global(delta.table.entries, delta.table.num_entries());
-  return entries.Load(delta.table.EntryIndex(slot, delta.layer, module)).rank > 0;
+CHORUS_DEVICE uint32_t DeltaModules(Arch& arch, const LoraDelta& delta, int row) {
+  return delta.data == nullptr ? 0 : arch.Global(delta.row_modules, delta.rows).Load(row);
+}
+CHORUS_HOST_DEVICE bool HasDelta(uint32_t modules, int module) {
+  return (modules >> module & 1) != 0;
 }
 
 // Columns [column, column + kCount) of a row that HasDelta, of a delta of type D. REQUIRES: stride

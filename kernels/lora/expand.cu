@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "kernels/device/arch.h"
+#include "kernels/lora/block_items.h"
 #include "kernels/lora/expand_fragments.h"
 #include "kernels/lora/expand_turn.h"
 
@@ -70,17 +71,27 @@ CHORUS_DEVICE void FillFragments(Arch& arch, const LoraExpandParams& params, con
 
 template <Feed kFeed, class T, class Out, class Arch>
 CHORUS_DEVICE void LoraExpandBody(Arch& arch, const LoraExpandParams& params) {
-  // Items that follow one another: few pieces, and so few times their xA.
+  // One item for each of the first blocks. Not behind the count: an item that is none is not
+  // looked at.
+  int32_t begin = arch.Block();
+  LoraItem next = LoadItem(arch, params.work, Min(begin, params.work.capacity - 1));
   const int64_t count = arch.Global(params.work.count, 1).Load(0);
-  const auto begin = static_cast<int32_t>(count * arch.Block() / arch.Grid());
-  const auto end = static_cast<int32_t>(count * (arch.Block() + 1) / arch.Grid());
-  if (begin == end) {
-    arch.WaitForPrior();
+  auto end = static_cast<int32_t>(Min<int64_t>(begin + 1, count));
+  if (count > arch.Grid()) {
+    // Items that follow one another: few pieces, and so few times their xA.
+    begin = static_cast<int32_t>(count * arch.Block() / arch.Grid());
+    end = static_cast<int32_t>(count * (arch.Block() + 1) / arch.Grid());
+    next = LoadItem(arch, params.work, begin);
+  }
+  if (begin >= end) {
+    // One block is enough, and what has nothing to do is to make room.
+    if (arch.Block() == 0) arch.WaitForPrior();
     return;
   }
-  LoraItem next = LoadItem(arch, params.work, begin);
   WarpFeed<Arch, kFeed> feed(arch, params.work, kExpandFeedOffset);
   feed.Ask(next, ExpandRunsOf(next, OutputBlocksOf(next, arch.Warp(), 0), 0));
+  const BlockItems<kFeed == Feed::kBulk ? kHeldItems : 0, Arch> items(
+      arch, params.work, kExpandItemsOffset, begin, 1, end - begin);
   arch.WaitForPrior();  // adapters do not come from it, but the planes do
   arch.LetNextBegin();
   int32_t filled_row = -1;  // whose xA lies in shared memory
@@ -88,7 +99,7 @@ CHORUS_DEVICE void LoraExpandBody(Arch& arch, const LoraExpandParams& params) {
   CHORUS_NO_UNROLL for (int32_t i = begin; i < end; ++i) {
     const LoraItem item = next;
     const bool is_last = i + 1 == end;
-    if (!is_last) next = LoadItem(arch, params.work, i + 1);
+    if (!is_last) next = items.At(i + 1 - begin);
     if (item.first_row != filled_row || item.site_module != filled_module) {
       FillFragments<T>(arch, params, item);
       filled_row = item.first_row;

@@ -21,7 +21,7 @@ struct LoraExpandParams {
 };
 
 // The pool's type, then that of the delta. Threads: kLoraThreads; any number of blocks; shared
-// memory: kLoraExpandShared.
+// memory: kLoraExpandShared, Lanes kLoraExpandLanesShared.
 extern const Kernel kLoraExpandBf16F32;
 extern const Kernel kLoraExpandF16F32;
 extern const Kernel kLoraExpandBf16Bf16;
@@ -33,16 +33,19 @@ extern const Kernel kLoraExpandLanesF16F16;
 
 // Shared memory: xA of a piece as A fragments of its rank pairs, rounded (high) and what rounding
 // left (low); a factor for each module and row; the exponent of each pair's largest in each row,
-// f16 only; then the feeds.
+// f16 only; then the feeds; then items, but for Lanes.
 constexpr int32_t kFragmentWords = kMaxRankPairs * kWarpThreads * 4;
 constexpr int32_t kExpandLowOffset = kFragmentWords * 4;
 constexpr int32_t kExpandFactorOffset = 2 * kFragmentWords * 4;
 constexpr int32_t kExpandExponentOffset = kExpandFactorOffset + kMaxSiteModules * kPieceRows * 4;
 constexpr int32_t kExponentBytes = kMaxRankPairs * kPieceRows * 2;
 constexpr int32_t kExpandFeedOffset = kExpandFactorOffset + 768;
-constexpr int32_t kLoraExpandShared = kExpandFeedOffset + kFeedBytes;
+constexpr int32_t kExpandItemsOffset = kExpandFeedOffset + kFeedBytes;
+constexpr int32_t kLoraExpandShared = kExpandItemsOffset + kHeldItemsBytes;
+constexpr int32_t kLoraExpandLanesShared = kExpandItemsOffset;
 static_assert(kExpandExponentOffset + kExponentBytes <= kExpandFeedOffset);
 static_assert(kExpandFeedOffset % 128 == 0);
+static_assert(2 * (kLoraExpandLanesShared + 1024) <= 164 << 10);
 
 }  // namespace chorus::kernels
 

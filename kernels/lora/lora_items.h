@@ -5,7 +5,8 @@
 // sums are always made in the same order (the law).
 //
 //   shrink  (piece of a segment, module, plane = range of inputs), one or more turns
-//   expand  (piece of a segment, module, range of outputs), more than one turn above rank 64
+//   expand  (piece of a segment, module, range of outputs), more than one turn above rank 64;
+//           where a list has fewer items than blocks, each is cut once more, which no sum sees
 //
 // A plane is a partial sum of xA; the expand adds a module's planes in order.
 #ifndef CHORUS_KERNELS_LORA_LORA_ITEMS_H_
@@ -85,6 +86,15 @@ CHORUS_HOST_DEVICE int32_t ExpandItems(int32_t width, int32_t rank) {
   return rank == 0 ? 0 : DivideUp(WidthBlocks(width), OutputBlocks(RankBlocks(rank)));
 }
 
+// Of how many parts, as a logarithm, the expands of a list are, so that `items` become at most
+// `spread`.
+constexpr int kMaxPartsLog = 2;
+CHORUS_HOST_DEVICE int32_t ExpandPartsLog(int32_t items, int32_t spread) {
+  int32_t log = 0;
+  while (log < kMaxPartsLog && items << (log + 1) <= spread) ++log;
+  return log;
+}
+
 // Cells that an item names itself; what lies further is looked up.
 constexpr int kItemCells = 3;
 constexpr int kMaxItemTurns = 255;
@@ -148,6 +158,16 @@ CHORUS_HOST_DEVICE LoraItem ExpandItemAt(const LoraModuleEntry& entry, int32_t w
   LoraItem item = ItemAt(entry, width, OutputBlocks(blocks), entry.b_tile, index);
   item.turns = static_cast<uint8_t>(DivideUp<int32_t>(blocks, kWarpTiles));
   item.blocks_log = static_cast<uint8_t>(OutputBlocksLog(blocks));
+  return item;
+}
+// Part `part` of an expand that is cut into 1 << `parts_log`; the last ones may be empty.
+CHORUS_HOST_DEVICE LoraItem ExpandPartOf(LoraItem item, int32_t parts_log, int32_t part) {
+  const int32_t blocks = OutputBlocks(item.rank_blocks) >> parts_log;
+  const int32_t first = Min<int32_t>(item.first_block + part * blocks, item.end_block);
+  item.first_tile += (first - item.first_block) * item.rank_blocks;
+  item.end_block = static_cast<uint16_t>(Min<int32_t>(first + blocks, item.end_block));
+  item.first_block = static_cast<uint16_t>(first);
+  item.blocks_log = static_cast<uint8_t>(Max(0, item.blocks_log - parts_log));
   return item;
 }
 

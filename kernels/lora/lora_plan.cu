@@ -87,15 +87,17 @@ CHORUS_DEVICE LoraItem PieceStepAt(Arch& arch, const LoraPlanParams& params, con
   return item;
 }
 
-// Item `index` of a segment.
+// Item `index` of a segment, or a part of it.
 template <class Arch>
 CHORUS_DEVICE LoraItem ItemAt(Arch& arch, const LoraPlanParams& params, const List& list,
-                              const LoraSegment& segment, int32_t index) {
+                              const LoraSegment& segment, int32_t index, int32_t parts_log,
+                              int32_t part) {
   const int32_t of_piece = PieceItems(arch, params, list, segment.slot);
   const int32_t piece = index / of_piece;
   index -= piece * of_piece;
   LoraItem item = params.cluster_blocks > 0 ? PieceStepAt(arch, params, list, segment.slot, index)
                                             : PieceItemAt(arch, params, list, segment.slot, index);
+  if (parts_log > 0) item = ExpandPartOf(item, parts_log, part);
   item.slot = segment.slot;
   const int32_t cell = item.first_tile / params.tiles_per_cell;
   item.tile_in_cell = static_cast<uint16_t>(item.first_tile - cell * params.tiles_per_cell);
@@ -154,33 +156,67 @@ CHORUS_DEVICE int32_t FindBegins(Arch& arch, const LoraPlanParams& params, const
   return before;
 }
 
+// Which modules of each row have a rank at `layer`.
+template <class Arch>
+CHORUS_DEVICE void MarkRows(Arch& arch, const LoraPlanParams& params, int32_t layer) {
+  const int32_t count = arch.Global(params.num_segments, 1).Load(0);
+  const auto segments = arch.Global(params.segments, params.max_segments);
+  const auto entries = arch.Global(params.table.entries, params.table.num_entries());
+  const auto marks = arch.Global(params.row_modules, int64_t{params.lists.layers} * params.rows);
+  CHORUS_NO_UNROLL for (int32_t row = arch.Thread(); row < params.rows; row += kLoraThreads) {
+    int32_t low = 0;
+    int32_t high = count;  // the first segment behind the row is in [low, high]
+    CHORUS_NO_UNROLL while (low < high) {
+      const int32_t middle = (low + high) / 2;
+      if (segments.Load(middle).first_row <= row) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    uint32_t modules = 0;
+    const LoraSegment segment = low > 0 ? segments.Load(low - 1) : LoraSegment{};
+    if (row < segment.first_row + segment.num_rows) {
+      CHORUS_UNROLL for (int32_t m = 0; m < kNumLoraModules; ++m) {
+        const int32_t rank = entries.Load(params.table.EntryIndex(segment.slot, layer, m)).rank;
+        modules |= (rank > 0 ? 1u : 0u) << m;
+      }
+    }
+    marks.Store(int64_t{layer} * params.rows + row, modules);
+  }
+}
+
 template <class Arch>
 CHORUS_DEVICE void LoraPlanBody(Arch& arch, const LoraPlanParams& params) {
+  const auto num_lists = static_cast<int32_t>(params.lists.num_lists());
+  if (arch.Block() >= num_lists) return MarkRows(arch, params, arch.Block() - num_lists);
   const List list = {arch.Block() / (2 * kNumLoraSites),
                      &params.sites[arch.Block() / 2 % kNumLoraSites], arch.Block() % 2 != 0};
   const int32_t count = arch.Global(params.num_segments, 1).Load(0);
   const int32_t total = FindBegins(arch, params, list, count);
   const auto segments = arch.Global(params.segments, params.max_segments);
   const auto begins = Shared<int32_t>(arch, 0, kMaxPlanSegments + 1);
+  const int32_t parts_log = list.expand ? ExpandPartsLog(total, params.spread) : 0;
   const int32_t capacity = params.lists.Capacity(arch.Block());
-  CHORUS_DEVICE_DCHECK(total <= capacity);
+  CHORUS_DEVICE_DCHECK(total << parts_log <= capacity);
   const auto items = arch.Global(params.lists.ItemsOf(arch.Block()), capacity);
-  CHORUS_NO_UNROLL for (int32_t i = arch.Thread(); i < total; i += kLoraThreads) {
+  CHORUS_NO_UNROLL for (int32_t i = arch.Thread(); i < total << parts_log; i += kLoraThreads) {
+    const int32_t whole = i >> parts_log;
     int32_t low = 0;
-    int32_t high = count;  // begins[low] <= i < begins[high]
+    int32_t high = count;  // begins[low] <= whole < begins[high]
     CHORUS_NO_UNROLL while (high - low > 1) {
       const int32_t middle = (low + high) / 2;
-      if (begins.Load(middle) <= i) {
+      if (begins.Load(middle) <= whole) {
         low = middle;
       } else {
         high = middle;
       }
     }
-    const LoraItem item = ItemAt(arch, params, list, segments.Load(low), i - begins.Load(low));
-    items.Store(i, item);
+    items.Store(i, ItemAt(arch, params, list, segments.Load(low), whole - begins.Load(low),
+                          parts_log, i - (whole << parts_log)));
   }
   const auto counts = arch.Global(params.lists.counts, params.lists.num_lists());
-  if (arch.Thread() == 0) counts.Store(arch.Block(), total);
+  if (arch.Thread() == 0) counts.Store(arch.Block(), total << parts_log);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // LoraPlan: once a step, writes the list of items of every layer and site, so that a block of a
-// shrink, of an expand or of a cluster reads what it has to do. Reads the tables as they are when
+// shrink, of an expand or of a cluster reads what it has to do, and which modules of a row get a
+// delta, for the kernels that add it. Reads the tables as they are when
 // the step runs, so one captured graph serves every mix of adapters and ranks.
 #ifndef CHORUS_KERNELS_LORA_LORA_PLAN_KERNEL_H_
 #define CHORUS_KERNELS_LORA_LORA_PLAN_KERNEL_H_
@@ -41,13 +42,20 @@ struct LoraPlanParams {
   const int32_t* num_segments = nullptr;  // [1]
   int32_t max_segments = 0;               // at most kMaxPlanSegments
   int32_t max_planes = 16;                // see PlaneTurns; at most 255
+  int32_t spread = 0;                     // blocks that lists of few expands are cut for
   int32_t cluster_blocks =
       0;  // above 0, lists are for clusters of so many blocks (cluster_items.h):
           // a site's steps in its list of shrinks, none in that of expands
   LoraSiteShape sites[kNumLoraSites];
-  int64_t pool_ids = 0;  // of the pool, as PoolCells has them
+  int32_t rows = 0;                 // of the step
+  uint32_t* row_modules = nullptr;  // [lists.layers, rows] as LoraDelta has them, overwritten
+  int64_t pool_ids = 0;             // of the pool, as PoolCells has them
   int32_t tiles_per_cell = 0;
-  LoraLists lists;  // overwritten. REQUIRES: the segments' items fit
+  LoraLists lists;  // overwritten. REQUIRES: the segments' items fit, and `spread` expands
+
+  CHORUS_HOST_DEVICE int32_t blocks() const {
+    return static_cast<int32_t>(lists.num_lists()) + lists.layers;
+  }
 };
 
 constexpr int32_t kMaxPlanSegments = 2048;
@@ -56,7 +64,7 @@ constexpr int32_t kPlanSumsOffset = (kMaxPlanSegments + 1) * 4 + 124;
 constexpr int32_t kLoraPlanShared = kPlanSumsOffset + 2 * kLoraWarps * 4;
 static_assert(kPlanSumsOffset % 128 == 0);
 
-// Blocks: lists.num_lists(). Threads: kLoraThreads.
+// Blocks: LoraPlanParams::blocks(). Threads: kLoraThreads.
 extern const Kernel kLoraPlan;
 
 }  // namespace chorus::kernels

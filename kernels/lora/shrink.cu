@@ -1,5 +1,6 @@
 // Fragments and the order of sums: kernels/DESIGN.md.
 #include "kernels/device/arch.h"
+#include "kernels/lora/block_items.h"
 #include "kernels/lora/shrink_kernel.h"
 #include "kernels/lora/shrink_turn.h"
 
@@ -55,21 +56,26 @@ CHORUS_DEVICE void LoraShrinkBody(Arch& arch, const LoraShrinkParams& params) {
   LoraItem next = LoadItem(arch, params.work, Min(arch.Block(), params.work.capacity - 1));
   const int32_t count = arch.Global(params.work.count, 1).Load(0);
   if (arch.Block() >= count) {
-    arch.WaitForPrior();
+    // One block is enough, and what has nothing to do is to make room.
+    if (arch.Block() == 0) arch.WaitForPrior();
     return;
   }
   WarpFeed<Arch, kFeed> feed(arch, params.work, kBuffers * kWarpSumsBytes);
   ShrinkPart next_part = ShrinkPartOf(next, arch.Warp());
   feed.Ask(next, ShrinkRunsOf(next, next_part, InputBlocksOf(next, next_part, 0)));
+  const int32_t own_items = DivideUp(count - arch.Block(), arch.Grid());
+  const BlockItems<kFeed == Feed::kBulk ? kHeldItems : 0, Arch> items(
+      arch, params.work, kBuffers * kWarpSumsBytes + kFeedBytes, arch.Block(), arch.Grid(),
+      own_items);
   arch.WaitForPrior();  // adapters do not come from it, but x does
   arch.LetNextBegin();
   int buffer = 0;
-  CHORUS_NO_UNROLL for (int32_t i = arch.Block(); i < count; i += arch.Grid()) {
+  CHORUS_NO_UNROLL for (int32_t i = 0; i < own_items; ++i) {
     const LoraItem item = next;
     const ShrinkPart part = next_part;
-    const bool is_last = i + arch.Grid() >= count;
+    const bool is_last = i + 1 == own_items;
     if (!is_last) {
-      next = LoadItem(arch, params.work, i + arch.Grid());
+      next = items.At(i + 1);
       next_part = ShrinkPartOf(next, arch.Warp());
     }
     ShrinkSums sums;

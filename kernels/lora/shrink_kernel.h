@@ -3,7 +3,7 @@
 #ifndef CHORUS_KERNELS_LORA_SHRINK_KERNEL_H_
 #define CHORUS_KERNELS_LORA_SHRINK_KERNEL_H_
 
-#include "kernels/lora/warp_feed.h"
+#include "kernels/lora/block_items.h"
 
 namespace chorus::kernels {
 
@@ -41,11 +41,11 @@ extern const Kernel kLoraShrinkF16;
 extern const Kernel kLoraShrinkLanesBf16;
 extern const Kernel kLoraShrinkLanesF16;
 
-// Shared memory: two buffers of every warp's sums in f32, then the feeds. Older GPUs have less of
-// it: one buffer, and a Sync more, for two blocks on a multiprocessor.
+// Shared memory: two buffers of every warp's sums in f32, then the feeds, then items. Older GPUs
+// have less of it: one buffer, and a Sync more, and no items, for two blocks on a multiprocessor.
 constexpr int32_t kWarpSums = kPieceRows * kWarpRankBlocks * kTileRanks;
 constexpr int32_t kWarpSumsBytes = kLoraWarps * kWarpSums * 4;
-constexpr int32_t kLoraShrinkShared = 2 * kWarpSumsBytes + kFeedBytes;
+constexpr int32_t kLoraShrinkShared = 2 * kWarpSumsBytes + kFeedBytes + kHeldItemsBytes;
 constexpr int32_t kLoraShrinkLanesShared = kWarpSumsBytes + kFeedBytes;
 static_assert(2 * (kLoraShrinkShared + 1024) <= 228 << 10);
 static_assert(2 * (kLoraShrinkLanesShared + 1024) <= 164 << 10);

@@ -5,10 +5,9 @@
 namespace chorus::kernels {
 namespace {
 
+// A thread keeps its first piece in registers between the two passes, which is all of rows up to
+// 4,096 wide, so that everything is asked for at once. What lies behind is read again.
 constexpr int kPiece = 8;
-// Pieces that a thread keeps in registers between the two passes: rows up to 8,192 wide. What lies
-// behind is read again.
-constexpr int kHeld = 4;
 
 // The residual at `at`, with what the linear left for it.
 template <class X, class D, class Arch>
@@ -55,61 +54,56 @@ CHORUS_DEVICE void AddNormBody(Arch& arch, const AddNormParams& params) {
     if (row < 0) return;
   }
   const bool has_delta =
-      params.linear != nullptr && HasDelta(arch, params.delta, row, params.module);
+      params.linear != nullptr && HasDelta(DeltaModules(arch, params.delta, row), params.module);
   const int first = kPiece * arch.Thread();
+  const bool inside = arch.Guard(first < params.hidden);
 
-  Floats<kPiece> held[kHeld];
+  const auto weight = arch.Global(params.weight, params.hidden);
+  Floats<kPiece> held{};
+  Floats<kPiece> held_weight{};
   float squares = 0.0f;
-  CHORUS_UNROLL
-  for (int n = 0; n < kHeld; ++n) {
-    const int column = first + n * kStep;
-    if (arch.Guard(column < params.hidden)) {
-      held[n] = AddUp<X, D>(arch, params, has_delta, row, column);
-      squares = SumOfSquares(held[n], squares);
-    }
+  if (inside) {
+    held_weight = LoadFloats<kPiece>(arch, float{}, weight, first);
+    held = AddUp<X, D>(arch, params, has_delta, row, first);
+    squares = SumOfSquares(held, squares);
   }
   CHORUS_NO_UNROLL
-  for (int column = first + kHeld * kStep; column < params.hidden; column += kStep) {
+  for (int column = first + kStep; column < params.hidden; column += kStep) {
     squares = SumOfSquares(AddUp<X, D>(arch, params, has_delta, row, column), squares);
   }
 
   const float mean = BlockSum(arch, squares) / static_cast<float>(params.hidden);
   const float inverse = arch.Rsqrt(mean + params.eps);
-  const auto weight = arch.Global(params.weight, params.hidden);
   const auto y =
       arch.Global(static_cast<T*>(params.y), int64_t{params.num_outputs} * params.hidden);
-  const auto write = [&](Floats<kPiece> values, int column) {
-    const auto w = LoadFloats<kPiece>(arch, float{}, weight, column);
+  const auto write = [&](Floats<kPiece> values, const Floats<kPiece>& w, int column) {
     CHORUS_UNROLL
     for (int n = 0; n < kPiece; ++n) values.at[n] = values.at[n] * inverse * w.at[n];
     StoreFloats(arch, T{}, values, y, int64_t{output} * params.hidden + column);
   };
-  CHORUS_UNROLL
-  for (int n = 0; n < kHeld; ++n) {
-    const int column = first + n * kStep;
-    if (arch.Guard(column < params.hidden)) write(held[n], column);
-  }
+  if (inside) write(held, held_weight, first);
   const auto residual = arch.Global(params.residual, int64_t{params.rows} * params.hidden);
   CHORUS_NO_UNROLL
-  for (int column = first + kHeld * kStep; column < params.hidden; column += kStep) {
+  for (int column = first + kStep; column < params.hidden; column += kStep) {
     const int64_t at = int64_t{row} * params.hidden + column;
-    write(LoadFloats<kPiece>(arch, float{}, residual, at), column);
+    write(LoadFloats<kPiece>(arch, float{}, residual, at),
+          LoadFloats<kPiece>(arch, float{}, weight, column), column);
   }
 }
 
 }  // namespace
 
-CHORUS_KERNEL(kAddNormF32Bf16, AddNormParams, kAddNormThreads, 3,
+CHORUS_KERNEL(kAddNormF32Bf16, AddNormParams, kAddNormThreads, 2,
               AddNormBody<float, float, Bf16>(arch, params))
-CHORUS_KERNEL(kAddNormBf16, AddNormParams, kAddNormThreads, 3,
+CHORUS_KERNEL(kAddNormBf16, AddNormParams, kAddNormThreads, 2,
               AddNormBody<Bf16, float, Bf16>(arch, params))
-CHORUS_KERNEL(kAddNormF32F16, AddNormParams, kAddNormThreads, 3,
+CHORUS_KERNEL(kAddNormF32F16, AddNormParams, kAddNormThreads, 2,
               AddNormBody<float, float, F16>(arch, params))
-CHORUS_KERNEL(kAddNormF16, AddNormParams, kAddNormThreads, 3,
+CHORUS_KERNEL(kAddNormF16, AddNormParams, kAddNormThreads, 2,
               AddNormBody<F16, float, F16>(arch, params))
-CHORUS_KERNEL(kAddNormF32Bf16Delta16, AddNormParams, kAddNormThreads, 3,
+CHORUS_KERNEL(kAddNormF32Bf16Delta16, AddNormParams, kAddNormThreads, 2,
               AddNormBody<float, Bf16, Bf16>(arch, params))
-CHORUS_KERNEL(kAddNormF32F16Delta16, AddNormParams, kAddNormThreads, 3,
+CHORUS_KERNEL(kAddNormF32F16Delta16, AddNormParams, kAddNormThreads, 2,
               AddNormBody<float, F16, F16>(arch, params))
 
 }  // namespace chorus::kernels

@@ -30,7 +30,7 @@ struct AddNormParams {
 // residual += linear + bias + delta;  y = residual / sqrt(mean(residual²) + eps) · weight.
 // One block an output, kAddNormSharedBytes of shared memory. Sums run in an order that depends on
 // `hidden` alone.
-constexpr int32_t kAddNormThreads = 256;
+constexpr int32_t kAddNormThreads = 512;
 constexpr int32_t kAddNormSharedBytes = kAddNormThreads / kWarpThreads * 4;
 
 extern const Kernel kAddNormF32Bf16;  // X, then T; D is f32

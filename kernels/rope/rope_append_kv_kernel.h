@@ -36,6 +36,22 @@ struct RopeAppendKvParams {
 };
 
 // One block a row. Rotation pairs element i with i + head_dim/2 (the Hugging Face order).
+constexpr int32_t kRopeAppendKvThreads = 256;
+constexpr int32_t kRopePiece = 4;  // elements of each half of a head in one lane
+
+// Lanes of a head: the power of two that it fills.
+CHORUS_HOST_DEVICE constexpr int32_t RopeHeadLanes(int32_t head_dim) {
+  int32_t lanes = 1;
+  while (lanes < head_dim / 2 / kRopePiece) lanes *= 2;
+  return lanes;
+}
+// A block has as many heads of a row as it has lanes for.
+CHORUS_HOST_DEVICE constexpr int32_t RopeAppendKvRowBlocks(int32_t heads, int32_t kv_heads,
+                                                           int32_t head_dim) {
+  return DivideUp((heads + 2 * kv_heads) * RopeHeadLanes(head_dim), kRopeAppendKvThreads);
+}
+
+// Blocks: rows · RopeAppendKvRowBlocks.
 extern const Kernel kRopeAppendKvF32Bf16;  // X, then T; D is f32
 extern const Kernel kRopeAppendKvBf16;
 extern const Kernel kRopeAppendKvF32F16;

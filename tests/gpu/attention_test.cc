@@ -109,7 +109,7 @@ TEST_F(AttentionGpuTest, LongSequenceAmongShortOnesMatchesTheReference) {
     for (size_t s = 0; s < 64; ++s) sequences[s].tokens = static_cast<int32_t>(20 + 7 * s);
     sequences[40].tokens = 32768;
     AttentionCase batch(dtype, Limits(Kind::kDecode, {32, 8, 128}, 64, 64), sequences, 4);
-    EXPECT_GT(batch.step().num_items, 63 + 32);
+    EXPECT_GE(batch.step().num_items, 63 + 32);
     EXPECT_EQ(RunAndCompare(batch), "") << kernels::Name(dtype);
   }
 }

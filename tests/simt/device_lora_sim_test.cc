@@ -106,11 +106,13 @@ TEST_P(DeviceLoraVariantTest, BesideTheBaseOrBeforeItTheBitsAreTheSame) {
   const engine::DeviceLoraSharing ways[] = {{.beside_base = false},
                                             {.beside_base = true},
                                             {.beside_base = true, .multiprocessors = 1},
+                                            {.beside_base = true, .max_blocks = 2},
                                             {.beside_base = false, .begin_early = true},
                                             {.beside_base = true, .begin_early = true}};
   for (engine::DeviceLoraSharing way : ways) {
     way.cluster_blocks = GetParam();
     if (way.multiprocessors > 0) way.multiprocessors = std::max(1, GetParam() / 2);
+    if (way.max_blocks > 0) way.max_blocks = std::max(way.max_blocks, GetParam());
     for (const int32_t graph_rows : {0, 1}) {
       const auto host =
           subject.OnSim(sim, DType::kBf16, kAdapters, {.max_graph_rows = graph_rows, .lora = way});
@@ -119,8 +121,8 @@ TEST_P(DeviceLoraVariantTest, BesideTheBaseOrBeforeItTheBitsAreTheSame) {
       if (expected.empty()) expected = *logits;
       for (size_t i = 0; i < expected.size(); ++i) {
         EXPECT_EQ(DifferentBits((*logits)[i], expected[i]), 0u)
-            << way.beside_base << " " << way.multiprocessors << " " << way.begin_early << " "
-            << graph_rows << ", request " << i;
+            << way.beside_base << " " << way.multiprocessors << " " << way.max_blocks << " "
+            << way.begin_early << " " << graph_rows << ", request " << i;
       }
     }
   }

@@ -123,6 +123,8 @@ class Batch {
         expands += Pieces(segment.rows) * ExpandItems(site_.y_width[m], rank);
       }
     }
+    expands <<= ExpandPartsLog(expands, c_.spread);
+    if (only_ != nullptr) expands = std::max(expands, c_.spread);
     // Lists are as long as what comes, and follow each other: one item more would be found.
     lists_.layers = c_.layers;
     for (int site = 0; site < kNumLoraSites; ++site) {
@@ -133,6 +135,7 @@ class Batch {
     }
     items_.resize(static_cast<size_t>(lists_.num_items()));
     counts_.resize(static_cast<size_t>(lists_.num_lists()));
+    row_modules_.resize(static_cast<size_t>(c_.layers * rows_));
     lists_.items = items_.data();
     lists_.counts = counts_.data();
   }
@@ -151,8 +154,11 @@ class Batch {
     params.num_segments = &count_;
     params.max_segments = static_cast<int32_t>(table_.size());
     params.max_planes = c_.max_planes;
+    params.spread = c_.spread;
     params.cluster_blocks = c_.cluster;
     for (LoraSiteShape& site : params.sites) site = site_;
+    params.rows = rows_;
+    params.row_modules = row_modules_.data();
     params.pool_ids = c_.num_ids;
     params.tiles_per_cell = c_.tiles_per_cell;
     params.lists = lists_;
@@ -163,10 +169,33 @@ class Batch {
     memory.Add("num_segments", &count_, 1, SimtUse::kReadOnly);
     memory.Add("items", items_.data(), static_cast<int64_t>(items_.size()), SimtUse::kWriteOnce);
     memory.Add("counts", counts_.data(), lists_.num_lists(), SimtUse::kWriteOnce);
+    memory.Add("row_modules", row_modules_.data(), static_cast<int64_t>(row_modules_.size()),
+               SimtUse::kWriteOnce);
     memory.PoisonOutputs();
-    return RunSimt(kLoraPlan, static_cast<int32_t>(lists_.num_lists()), kLoraPlanShared, &params,
-                   memory, options)
-        .failure;
+    const std::string failure =
+        RunSimt(kLoraPlan, params.blocks(), kLoraPlanShared, &params, memory, options).failure;
+    return failure.empty() ? CheckRowModules() : failure;
+  }
+
+  // The site's modules at the layer under test; no other has a rank.
+  std::string CheckRowModules() const {
+    for (int row = 0; row < rows_; ++row) {
+      uint32_t want = 0;
+      for (size_t s = 0; s < segments_.size(); ++s) {
+        const LoraSegment& segment = segments_[s];
+        if (only_ != nullptr && only_ != &segment) continue;
+        if (row < segment.first_row || row >= segment.first_row + segment.num_rows) continue;
+        for (int m = 0; m < modules(); ++m) {
+          want |= (c_.segments[s].ranks[static_cast<size_t>(m)] > 0 ? 1u : 0u) << site_.modules[m];
+        }
+      }
+      const uint32_t got = row_modules_[static_cast<size_t>(c_.layer * rows_ + row)];
+      if (got != want) {
+        return absl::StrCat("row ", row, " has modules ", absl::Hex(got), ", want ",
+                            absl::Hex(want));
+      }
+    }
+    return "";
   }
 
   // The list of the layer under test. What a kernel needs of it is registered with `memory`.
@@ -236,7 +265,8 @@ class Batch {
          {&kLoraExpandLanesBf16Bf16, &kLoraExpandLanesBf16F32}},
         {{&kLoraExpandF16F16, &kLoraExpandF16F32}, {&kLoraExpandBf16Bf16, &kLoraExpandBf16F32}}};
     const Kernel& kernel = *kernels[c_.bulk][bf16][c_.wide_delta];
-    return RunSimt(kernel, c_.blocks, kLoraExpandShared, &params, memory, Early(options)).failure;
+    const int32_t shared = c_.bulk ? kLoraExpandShared : kLoraExpandLanesShared;
+    return RunSimt(kernel, c_.blocks, shared, &params, memory, Early(options)).failure;
   }
 
   std::string Cluster(const SimtOptions& options) {
@@ -358,6 +388,7 @@ class Batch {
   std::vector<LoraSegment> segments_, table_;  // the table ends in poison
   std::vector<int32_t> counts_;
   std::vector<LoraItem> items_;
+  std::vector<uint32_t> row_modules_;  // [layers, rows]
   const LoraSegment* only_ = nullptr;  // if set, the step has no other
   int32_t count_ = 0;
   LoraDeviceTable device_table_;

@@ -31,6 +31,7 @@ struct LoraCase {
   int64_t num_ids = 64;  // of the pool
   int max_planes = 16;
   int blocks = 3;
+  int spread = 0;    // blocks that the plan cuts expands for
   bool bulk = true;  // how tiles come: bulk copies, or lanes
   // 4 or 8: shrink and expand in one launch of `blocks` clusters of so many blocks, bulk copies and
   // a delta in f32; else one after the other.

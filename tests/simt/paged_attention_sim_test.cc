@@ -104,7 +104,7 @@ TEST_P(PagedAttentionSimTest, RandomBatchesMatchTheReference) {
 TEST_P(PagedAttentionSimTest, OracleNoticesAMissingItem) {
   const auto make = [&] {
     return AttentionCase(GetParam(), Limits(Kind::kDecode, {9, 3, 64}, 3, 3),
-                         {{1, 900}, {1, 300}, {1, 20}}, 5);
+                         {{1, 900}, {1, 300}, {1, 20}}, 5, 128);
   };
   const int32_t items = make().step().num_items;
   EXPECT_GE(items, 6);

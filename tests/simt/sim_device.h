@@ -10,9 +10,8 @@
 //   is checked byte by byte, of launches too (by what they really touch), in any order of running.
 //   Not seen: what the host does to pinned memory, but for the two checks above; all host threads
 //   count as one.
-// * A launch that begins early (LaunchBegin) is held to the rule: its threads all wait, and what
-// they
-//   touch before counts as unordered with the launch before.
+// * A launch that begins early (LaunchBegin) is held to the rule: its first block waits, and what
+//   its threads touch before they do counts as unordered with the launch before.
 // * New and freed memory is 0xff throughout; what uses freed memory, or memory that is freed before
 //   the host knows that its uses are done, fails.
 // * While capturing, the capturing thread may do nothing but enqueue on captured streams; what else
@@ -102,7 +101,7 @@ class SimDevice : public Device {
   absl::Status Finish();
   // The host works for that long without the device.
   void AdvanceHost(double us);
-  double now_us() const;      // the host's virtual time
+  double now_us() const;  // the host's virtual time
   // From now on only what this thread waits for moves virtual time; others' waits for events last
   // until it has come that far. Of no thread: everybody's waits move it, as at first.
   void SetTimekeeper(std::thread::id thread);

@@ -71,7 +71,7 @@ void SimtBlock::RunThread(void* block_of_thread) {
 
 void SimtBlock::LeaveKernel() {
   Thread& thread = self();
-  if (thread.early) Fail("thread %d left the kernel without WaitForPrior", thread_);
+  if (thread.early && block_ == 0) Fail("thread %d left the kernel without WaitForPrior", thread_);
   if (!thread.copies.empty()) {
     Fail("thread %d left the kernel with %zu copies under way", thread_, thread.copies.size());
   }

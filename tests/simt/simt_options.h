@@ -59,7 +59,7 @@ struct SimtOptions {
   int chosen_warp = 0;       // taken modulo the number of warps, and of blocks
   bool toward_zero = false;  // sums of an MMA are cut off, not rounded
   bool shadow = true;        // watch who touches shared memory
-  bool early = false;        // as a launch that begins early: every thread is to call WaitForPrior
+  bool early = false;        // as a launch that begins early: block 0 is to call WaitForPrior
   std::optional<Site> mutated;
   std::set<Site>* sites = nullptr;  // if set, every run adds the sites that it came by
 };

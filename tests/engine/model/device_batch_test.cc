@@ -43,7 +43,6 @@ TEST(DeviceBatchTest, DecodesComeFirstBySlotAndPromptsStayTogether) {
   for (int again = 0; again < 2; ++again) {  // nothing is left of the step before
     ASSERT_TRUE(batch.Build(MixedPlan()).ok());
     EXPECT_THAT(batch.plan_rows(), ElementsAre(2, 6, 0, 1, 3, 4, 5, 7, 8));
-    EXPECT_THAT(batch.row_slots(), ElementsAre(-1, 5, -1, -1, 3, 3, 3, 5, 5));
     EXPECT_THAT(Values(batch.segments()),
                 ElementsAre(ElementsAre(5, 1, 1), ElementsAre(3, 4, 3), ElementsAre(5, 7, 2)));
     EXPECT_THAT(batch.decodes().row_begin, ElementsAre(0, 1, 2));

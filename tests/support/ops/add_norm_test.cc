@@ -182,7 +182,7 @@ TEST_P(AddNormOpTest, EverySiteIsMissed) {
     }
     return std::string();
   };
-  ExpectEverySiteIsMissed(run, 3);
+  ExpectEverySiteIsMissed(run, 2);
 }
 
 }  // namespace

@@ -99,15 +99,12 @@ class TestDelta {
   // widths[i] columns of module modules[i].
   TestDelta(kernels::DType dtype, uint64_t seed, int rows, const std::vector<int>& modules,
             const std::vector<int>& widths)
-      : dtype_(dtype), row_slots_(static_cast<size_t>(rows)) {
-    entries_.resize(kSlots * kLayers * kernels::kNumLoraModules);
-    for (size_t i = 0; i < entries_.size(); ++i) {
-      entries_[i].rank = CounterHash(seed, i) % 3 == 0 ? 0 : 8;
-    }
+      : dtype_(dtype), row_modules_(static_cast<size_t>(rows)) {
     for (const int width : widths) stride_ += width;
     data_.resize(static_cast<size_t>(int64_t{rows} * stride_ * ByteSize(dtype)));
-    for (size_t row = 0; row < row_slots_.size(); ++row) {
-      row_slots_[row] = static_cast<int32_t>(CounterHash(seed + 1, row) % (kSlots + 1)) - 1;
+    for (size_t row = 0; row < row_modules_.size(); ++row) {
+      const uint64_t hash = CounterHash(seed, row);  // every fifth row has no adapter
+      row_modules_[row] = static_cast<uint32_t>(hash % 5 == 0 ? 0 : hash >> 16 & 127);
       int column = 0;
       for (size_t m = 0; m < modules.size(); ++m) {
         for (int i = 0; i < widths[m]; ++i, ++column) {
@@ -121,18 +118,15 @@ class TestDelta {
   }
 
   void AddTo(kernels::SimtMemory& memory) const {
-    AddInput(memory, "row_slots", row_slots_);
-    AddInput(memory, "entries", entries_);
+    AddInput(memory, "row_modules", row_modules_);
     memory.AddBytes("delta", data_.data(), static_cast<int64_t>(data_.size()),
                     kernels::SimtUse::kReadOnly, dtype_ == kernels::DType::kF32 ? 4 : 2);
   }
   kernels::LoraDelta params() const {
     return {.data = data_.data(),
-            .rows = static_cast<int32_t>(row_slots_.size()),
+            .rows = static_cast<int32_t>(row_modules_.size()),
             .stride = stride_,
-            .row_slots = row_slots_.data(),
-            .table = {.entries = entries_.data(), .max_slots = kSlots, .layers = kLayers},
-            .layer = kLayer};
+            .row_modules = row_modules_.data()};
   }
   // As it lies there; 0 where there is none.
   double Get(int64_t row, int64_t column) const {
@@ -141,17 +135,10 @@ class TestDelta {
   }
 
  private:
-  static constexpr int kSlots = 4, kLayers = 3, kLayer = 2;
-
-  bool Has(size_t row, int module) const {
-    if (row_slots_[row] < 0) return false;
-    const int index = (row_slots_[row] * kLayers + kLayer) * kernels::kNumLoraModules + module;
-    return entries_[static_cast<size_t>(index)].rank > 0;
-  }
+  bool Has(size_t row, int module) const { return (row_modules_[row] >> module & 1) != 0; }
 
   const kernels::DType dtype_;
-  std::vector<int32_t> row_slots_;
-  std::vector<kernels::LoraModuleEntry> entries_;
+  std::vector<uint32_t> row_modules_;
   std::vector<std::byte> data_;
   int32_t stride_ = 0;
 };

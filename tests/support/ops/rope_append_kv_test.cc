@@ -91,7 +91,9 @@ class RopeRun {
                                     .heads = c_.heads,
                                     .kv_heads = c_.kv_heads,
                                     .head_dim = c_.head_dim};
-    const std::string failure = RunOp(KernelOf(c_.types), rows_, 0, params, memory_, options);
+    const std::string failure =
+        RunOp(KernelOf(c_.types), rows_ * RopeAppendKvRowBlocks(c_.heads, c_.kv_heads, c_.head_dim),
+              0, params, memory_, options);
     if (!failure.empty()) return failure;
     for (int row = 0; row < rows_; ++row) {
       const std::string wrong = WrongRow(row);
