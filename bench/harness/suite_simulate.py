@@ -57,8 +57,8 @@ class Experiments:
         self._targets = []
 
     def run(self):
-        for experiment in (self.adapters, self.rates, self.popularity, self.fleets, self.burst,
-                           self.speed):
+        for experiment in (self.adapters, self.rates, self.popularity, self.bursts, self.clusters,
+                           self.memory, self.switches, self.fleets, self.burst, self.speed):
             experiment()
         return {"raw": self._raw, "targets": self._targets}
 
@@ -99,6 +99,59 @@ class Experiments:
                  published.POPULARITY[setting][alpha]) for setting in SETTINGS for alpha in alphas]
         rows += [(f"S2 Zipf {s}", found[f"S2 zipf:{s}"], None) for s in (1.0, 1.5)]
         self._beside("200 adapters, 2 requests/s, by popularity (alpha 1 is uniform)", rows)
+
+    def memory(self):
+        """One pool for KV and adapters, and two: what S2's adapters in use need at most is a third."""
+        pools = {"one pool": {}, "apart": {"adapter_pool_share": 0.33}}
+        numbers = (0, 10, 50, 200)
+        found = self._run("memory", {
+            f"{setting} {pool} {n}": slora(self._simulator, setting,
+                                           engine if n else {}, adapters=n, rate=2.5)
+            for setting in SETTINGS for pool, engine in pools.items() for n in numbers})
+        self._beside("2.5 requests/s, one pool or apart, by number of adapters", [
+            (f"{setting} {pool} n={n}", found[f"{setting} {pool} {n}"],
+             published.MEMORY[setting, pool][n])
+            for setting in SETTINGS for pool in pools for n in numbers])
+        self._target("S2, 200 adapters: throughput, one pool ÷ apart",
+                     found["S2 one pool 200"]["throughput"] /
+                     found["S2 apart 200"]["throughput"], 1.0, "higher")
+
+    def switches(self):
+        """What S-LoRA does without: adapters that stay when idle, and loads ahead of admission."""
+        variants = {"all": {}, "least recently used first": {"reclaim_policy": "lru"},
+                    "idle adapters go": {"cache_idle_adapters": False},
+                    "no prefetch": {"prefetch_adapters": False}}
+        found = self._run("switches", {
+            name: slora(self._simulator, "S2", engine, popularity="zipf:1.0", rate=1.5)
+            for name, engine in variants.items()})
+        self._beside("S2, Zipf 1.0 over 200 adapters, 1.5 requests/s, by what is switched off",
+                     [(name, figures, None) for name, figures in found.items()])
+    def bursts(self):
+        """Bursts of arrivals, first come first served and with early abort."""
+        policies = {"first come": {}, "early abort": {"first_token_limit_ms": 6000}}
+        cvs = (1, 2, 4, 6, 8)
+        found = self._run("bursts", {
+            f"{policy} {cv}": slora(self._simulator, "S2", engine, arrivals=f"gamma:{cv}")
+            for policy, engine in policies.items() for cv in cvs})
+        self._beside("S2, 200 adapters, 2 requests/s, by cv of the gaps", [
+            (f"{policy} cv={cv}", found[f"{policy} {cv}"], published.BURSTS[policy][cv])
+            for policy in policies for cv in cvs])
+        for cv in (1, 4, 8):
+            self._target(f"S2, cv {cv}: attainment, early abort − first come",
+                         found[f"early abort {cv}"]["attainment"] -
+                         found[f"first come {cv}"]["attainment"], 0.1, "higher")
+
+    def clusters(self):
+        """At most d adapters at once while those that are there have requests; 0 is off."""
+        found = self._run("clusters", {
+            f"{alpha} {d}": slora(self._simulator, "S2", {"cluster_adapters": d}, adapters=32,
+                                  popularity=f"power:{alpha}", duration=120.0)
+            for alpha in published.CLUSTERS for d in (1, 2, 4, 8, 0)})
+        self._beside("S2, 32 adapters, 2 requests/s, by alpha and d (theirs on an A100)", [
+            (f"alpha={alpha} d={d or 'off'}", found[f"{alpha} {d}"], published.CLUSTERS[alpha][d])
+            for alpha in published.CLUSTERS for d in (1, 2, 4, 8, 0)])
+        self._target("S2, 32 adapters, alpha 1: attainment, d=8 ÷ off",
+                     found["1.0 8"]["attainment"] / found["1.0 0"]["attainment"], 1.0, "higher")
 
     def fleets(self):
         """As many requests a second and adapters for each replica, however many there are."""

@@ -100,9 +100,18 @@ Fields EngineFields(engine::EngineOptions* options) {
       {"max_step_adapters", Int32(1, &options->max_step_adapters)},
       {"max_step_rank_sum", Int32(1, &options->max_step_rank_sum)},
       {"max_overtakes", Int32(0, &options->max_overtakes)},
+      {"cluster_adapters", Int32(0, &options->cluster_adapters)},
+      {"first_token_limit_ms", Int32(0, &options->first_token_limit_ms)},
+      {"early_abort", Flag(&options->early_abort)},
       {"admission_watermark", Number(0.0, &options->admission_watermark)},
       {"pin_budget", Number(0.0, &options->pin_budget)},
       {"prefix_cache", Flag(&options->prefix_cache)},
+      {"reclaim_policy", Choice<engine::ReclaimPolicy>({{"cost", engine::ReclaimPolicy::kCost},
+                                                        {"lru", engine::ReclaimPolicy::kLru}},
+                                                       &options->reclaim_policy)},
+      {"cache_idle_adapters", Flag(&options->cache_idle_adapters)},
+      {"prefetch_adapters", Flag(&options->prefetch_adapters)},
+      {"adapter_pool_share", Number(0.0, &options->adapter_pool_share)},
       {"max_loads", Int32(1, &options->max_loads)},
   };
 }

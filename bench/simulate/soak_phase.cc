@@ -28,7 +28,7 @@ const char* NameOf(FinishReason reason) {
     case FinishReason::kSlowReader:
       return "slow readers";
     case FinishReason::kError:
-      return "ended with their adapter's load";
+      return "ended with an error";
   }
   return "ended otherwise";
 }
@@ -205,7 +205,14 @@ void SoakPhase::CheckChoice(const Live& live, int32_t choice, const engine::Stre
       CHORUS_CHECK(live.cancelled);
       break;
     case FinishReason::kError:
-      CHORUS_CHECK(request.adapter != nullptr && absl::IsDataLoss(event.status));
+      if (absl::IsResourceExhausted(event.status)) {
+        // Early abort, which throws away nothing that was begun.
+        CHORUS_CHECK(options_.first_token_limit_ms > 0 && tokens.empty());
+        ++counts_["refused when they would be late"];
+      } else {
+        CHORUS_CHECK(request.adapter != nullptr && absl::IsDataLoss(event.status));
+        ++counts_["ended with their adapter's load"];
+      }
       break;
     case FinishReason::kSlowReader:
       CHORUS_CHECK(false);  // every stream is drained after every step
@@ -252,6 +259,9 @@ engine::EngineOptions SoakPhase::RandomOptions() {
   options.pin_budget = 0.2;
   options.prefix_cache = Chance(80);
   options.max_loads = static_cast<int32_t>(Between(1, 4));
+  if (Chance(30)) options.cluster_adapters = static_cast<int32_t>(Between(1, 4));
+  if (Chance(30)) options.first_token_limit_ms = static_cast<int32_t>(Between(5, 500));
+  if (Chance(50)) options.tenant_weights = {{"tenant-0", 4.0}, {"tenant-1", 0.5}};
   return options;
 }
 

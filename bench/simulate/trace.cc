@@ -26,7 +26,7 @@ std::string Fault(const json& line, double last_arrival) {
     if (!line.contains(name)) return absl::StrCat("expected a field ", name);
   }
   if (!line["arrival"].is_number() || !(line["arrival"].get<double>() >= last_arrival)) {
-    return absl::StrCat("arrival: expected seconds from ", last_arrival, " on, got ",
+    return absl::StrCat("arrival: expected seconds from ", json(last_arrival).dump(), " on, got ",
                         line["arrival"].dump());
   }
   if (!line["adapter"].is_null() && !IsCount(line["adapter"], 0)) {

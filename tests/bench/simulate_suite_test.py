@@ -34,7 +34,8 @@ class CannedSimulator:
 
 def good(scenario):
     random = scenario.get("router") == "random"
-    return {"throughput": 1.86, "seconds": 1.8, "attainment": 0.9,
+    in_time = 0.9 if scenario.get("engine", {}).get("first_token_limit_ms") else 0.7
+    return {"throughput": 1.86, "seconds": 1.8, "attainment": in_time,
             "ttft_s": {"mean": 0.5, "p50": 0.4, "p99": 2.0},
             "itl_s": {"p50": 0.01, "p99": 0.02},
             "adapters": {"hit_rate": 0.9, "loads_started": 1000 if random else 100},
@@ -67,6 +68,11 @@ class ExperimentsTest(unittest.TestCase):
             return {**good(scenario), "throughput": 1.6 if slow else 1.86}
         self.assertEqual(self.missed(many_adapters_cost),
                          [f"{s}: throughput of 2,000 adapters ÷ of 50" for s in ("S1", "S2")])
+
+        def nobody_is_in_time(scenario):
+            return {**good(scenario), "attainment": 0.4}
+        self.assertEqual(self.missed(nobody_is_in_time), [
+            f"S2, cv {cv}: attainment, early abort − first come" for cv in (1, 4, 8)])
 
         def affinity_is_for_nothing(scenario):
             return {**good(scenario), "adapters": {"hit_rate": 0.1, "loads_started": 1000}}

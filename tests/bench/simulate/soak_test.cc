@@ -14,9 +14,9 @@ TEST(SoakTest, TwentyThousandRequestsMeetEverything) {
   EXPECT_EQ(counts["requests"], 20'000);
   for (const char* what :
        {"refused", "ended at a stop token", "ended at their length", "ended at their deadline",
-        "cancelled", "ended with their adapter's load", "preemptions", "adapter evictions",
-        "prefix evictions", "adapter loads that failed", "prompt tokens cached", "adapters deleted",
-        "pins and unpins"}) {
+        "cancelled", "refused when they would be late", "ended with their adapter's load",
+        "preemptions", "adapter evictions", "prefix evictions", "adapter loads that failed",
+        "prompt tokens cached", "adapters deleted", "pins and unpins"}) {
     EXPECT_GT(counts.value(what, 0), 20) << what;
   }
 }
