@@ -7,7 +7,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -18,7 +17,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "server/config/byte_size.h"
 #include "server/config/options.h"
 
 namespace chorus::server {
@@ -105,42 +103,6 @@ Option IntOption(OptionText text, At at, int64_t min, int64_t max) {
   return option;
 }
 
-template <class At>
-Option BytesOption(OptionText text, At at, int64_t min, int64_t max) {
-  const std::string range = absl::StrCat(FormatByteSize(min), " to ", FormatByteSize(max));
-  Option option = OptionOf(std::move(text), range, absl::StrCat("a size from ", range));
-  option.print = [at](const ServerConfig& config) {
-    return FormatByteSize(static_cast<int64_t>(at(config)));
-  };
-  option.parse = [at](const std::string& value, ServerConfig* config) {
-    const std::optional<int64_t> bytes = ParseByteSize(value);
-    if (!bytes.has_value()) return false;
-    at(*config) = static_cast<std::decay_t<decltype(at(*config))>>(*bytes);
-    return true;
-  };
-  option.in_range = [at, min, max](const ServerConfig& config) {
-    const auto bytes = static_cast<int64_t>(at(config));
-    return bytes >= min && bytes <= max;
-  };
-  return option;
-}
-
-// A size that may be left open: 0 in the struct, and no value as text.
-template <class At>
-Option OptionalBytesOption(OptionText text, At at, int64_t min, int64_t max) {
-  Option option = BytesOption(std::move(text), at, min, max);
-  option.print = [at, print = option.print](const ServerConfig& config) {
-    return at(config) == 0 ? "" : print(config);
-  };
-  option.parse = [parse = option.parse](const std::string& value, ServerConfig* config) {
-    return ParseByteSize(value) != 0 && parse(value, config);
-  };
-  option.in_range = [at, in_range = option.in_range](const ServerConfig& config) {
-    return at(config) == 0 || in_range(config);
-  };
-  return option;
-}
-
 // The shortest form that reads back the same.
 inline std::string NumberText(double number) {
   char digits[32];
@@ -175,9 +137,7 @@ Option NumberOption(OptionText text, At at, double min, double max) {
 template <class At>
 Option ShareOption(OptionText text, At at) {
   Option option = AnyNumberOption(std::move(text), at, "0 to below 1");
-  option.in_range = [at](const ServerConfig& config) {
-    return at(config) >= 0.0 && at(config) < 1.0;
-  };
+  option.in_range = [at](const ServerConfig& c) { return at(c) >= 0.0 && at(c) < 1.0; };
   return option;
 }
 

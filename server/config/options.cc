@@ -6,6 +6,7 @@
 #include "absl/strings/str_replace.h"
 #include "kernels/lora/tiles.h"
 #include "server/config/option_kinds.h"
+#include "server/config/option_sizes.h"
 
 namespace chorus::server {
 namespace {
@@ -219,8 +220,7 @@ void AddExperiments(Table* table) {
   const std::string group(kExperiments);
   table->push_back(ChoiceOption(
       {"experiment_reclaim_policy", group, "POLICY",
-       "What is given up first when memory runs short. cost: what saves least time for its pages; "
-       "lru: what was used longest ago."},
+       "What goes first: what saves least time (cost), what was used longest ago (lru)."},
       [](auto& c) -> auto& { return c.engine.reclaim_policy; }, {"cost", "lru"}));
   table->push_back(SwitchOption(
       {"experiment_idle_adapters", group, "", "Keep adapters that nobody runs with or waits for."},

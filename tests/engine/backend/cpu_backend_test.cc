@@ -10,11 +10,11 @@ TEST(CpuBackendTest, HasThePoolThatWasAskedForAndSaysWhereMemoryWent) {
   const Golden golden("llama_minimal");
   const TempDir dir;
   golden.WriteModel(dir.path());
-  engine::BackendSpec spec{.model_dir = dir.path(),
-                           .config = *engine::ModelConfig::Load(dir.path()),
-                           .dtype = kernels::DType::kF32,
-                           .vocabulary = 90,
-                           .memory = {.pool_bytes = 5'000'000}};
+  engine::BackendSpec spec;
+  spec.model_dir = dir.path();
+  spec.config = *engine::ModelConfig::Load(dir.path());
+  spec.vocabulary = 90;
+  spec.memory.pool_bytes = 5'000'000;
   auto backend = engine::MakeCpuBackend(spec);
   ASSERT_TRUE(backend.ok()) << backend.status();
   const int64_t page_bytes = backend->pool.total_bytes() / backend->pool.num_ids;
