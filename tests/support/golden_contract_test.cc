@@ -25,7 +25,7 @@ TEST_P(DeviceGoldenTest, AllTogetherAsTransformers) {
   const TempDir dir;
   golden.WriteModel(dir.path());
   auto host = DeviceBackend::Open(dir.path(), {.dtype = param.dtype, .num_pages = 256}, param.open,
-                                  {.max_graph_rows = 16, .lora = param.lora});
+                                  {.max_rows = 1024, .max_graph_rows = 16, .lora = param.lora});
   if (host.status().code() == absl::StatusCode::kNotFound) {
     GTEST_SKIP() << host.status().message();
   }
