@@ -59,13 +59,16 @@ class ServerProcess:
             self._process.kill()
             self._process.wait()
 
-    def bench(self, streams, prompt_tokens, max_tokens, seed):
-        """One request a stream, all at once; what `chorus bench --json` says."""
-        answer = json.loads(self._run(
-            "bench", "--model", MODEL_NAME, "--concurrency", str(streams),
-            "--requests", str(streams), "--prompt-tokens", str(prompt_tokens),
-            "--max-tokens", str(max_tokens), "--temperature", "0", "--seed", str(seed), "--json"))
-        wanted = streams * max_tokens
+    def bench(self, streams, prompt_tokens, max_tokens, seed, models=None):
+        """One request a stream, all at once, or one of each of `models` in their order; what
+        `chorus bench --json` says."""
+        models = models or [MODEL_NAME] * streams
+        answer = json.loads(self.client(
+            "bench", *(word for model in models for word in ("--model", model)),
+            "--concurrency", str(streams), "--requests", str(len(models)),
+            "--prompt-tokens", str(prompt_tokens), "--max-tokens", str(max_tokens),
+            "--temperature", "0", "--seed", str(seed), "--json"))
+        wanted = len(models) * max_tokens
         if answer["errors"] or answer["completion_tokens"] != wanted:
             raise RuntimeError(f"chorus bench: {wanted} tokens wanted, got {answer}")
         return answer
@@ -76,14 +79,14 @@ class ServerProcess:
                                     "--temperature", "0", "--seed", str(seed), "--json", *flags))
 
     def upload(self, name, directory):
-        return json.loads(self._run("adapters", "upload", name, directory, "--json"))
+        return json.loads(self.client("adapters", "upload", name, directory, "--json"))
 
     def status(self):
-        return json.loads(self._run("status", "--json"))
+        return json.loads(self.client("status", "--json"))
 
     def resident_adapters(self):
         """Names of those in the pool, or on their way there."""
-        lines = self._run("adapters", "list", "--json").splitlines()
+        lines = self.client("adapters", "list", "--json").splitlines()
         listed = map(json.loads, lines)
         return {a["name"] for a in listed if a["residency"] != "DISK"}
 
@@ -101,7 +104,8 @@ class ServerProcess:
     def _command(self, command, *arguments):
         return [self._client, command, *arguments, "--server", self._address]
 
-    def _run(self, *arguments):
+    def client(self, *arguments):
+        """What `chorus` prints when it is asked these words."""
         done = subprocess.run(self._command(*arguments), stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -1,0 +1,49 @@
+"""What all systems are given: the model, the adapters, the cores."""
+
+import dataclasses
+import hashlib
+import json
+import os
+
+from harness import machine, peft
+from peers import trace
+from peers.cache import Cache
+
+
+@dataclasses.dataclass
+class Place:
+    cache: Cache
+    model: str           # a Hugging Face directory
+    threads: int
+
+    @property
+    def adapters(self):
+        """{name: PEFT directory}"""
+        return {trace.adapter(i): self.cache.path("adapters", trace.adapter(i))
+                for i in range(trace.NUM_ADAPTERS)}
+
+    @property
+    def vocabulary(self):
+        with open(os.path.join(self.model, "config.json"), encoding="utf-8") as text:
+            return json.load(text)["vocab_size"]
+
+    def fingerprint(self):
+        """Differs between models, and between machines for which programs are compiled."""
+        digest = hashlib.sha256()
+        for name in ("config.json", "model.safetensors"):
+            path = os.path.join(self.model, name)
+            digest.update(str(os.path.getsize(path)).encode())
+            with open(path, "rb") as file:
+                digest.update(file.read(1 << 20))
+        return digest.hexdigest()
+
+    def write_adapters(self):
+        """All adapters, unless they are there."""
+        stamp, text = os.path.join("adapters", "stamp"), self.fingerprint()
+        if not self.cache.has(stamp, text):
+            peft.write_adapters(self.cache.path("adapters"), self.model, trace.NUM_ADAPTERS)
+            self.cache.done(stamp, text)
+
+
+def machine_name():
+    return machine.slug(machine.hardware())
