@@ -35,18 +35,14 @@ ReplayWindow WindowOf(const TraceBenchOptions& options, const std::vector<TraceR
 
 void TraceBenchOptions::AddTo(OptionSet* options) {
   options->Add("--trace", "FILE",
-               "sends what a trace says, when it says so; with --concurrency in its order, so many "
-               "at a time",
-               &trace);
+               "sends what a trace says, when it is due; with --concurrency in its order", &trace);
   options->Add("--adapter-names", "NAME",
                "of a trace's adapters, {} for the index (default bench-{})", &replay.adapter_names);
   options->Add("--window-begin", "TIME", "the load is steady from then on (default 0s)",
                &window_begin);
   options->Add("--window", "TIME", "and for so long (default: to the last arrival)", &window);
   options->Add("--cut", "TIME",
-               "ends the load then (default: with the last answer, or with --concurrency with "
-               "--window)",
-               &cut);
+               "ends the load then (default: at the last answer or the window's end)", &cut);
   options->Add("--first-token-limit", "TIME", "what a request has to attain (default 6s)",
                &first_token_limit);
   options->Add("--records", "FILE", "gets a JSON object a line for each request", &records);

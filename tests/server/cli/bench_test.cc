@@ -34,6 +34,15 @@ TEST(PercentilesTest, InterpolateBetweenNeighbours) {
   EXPECT_DOUBLE_EQ(PercentilesOf({}).p99, 0);
 }
 
+// As in tests/bench/peers_test.py.
+TEST(FillPromptTest, IsWhatBenchesOfPeersSendToo) {
+  v1::TokenIds ids;
+  FillPrompt(1, 0, 49152, 4, &ids);
+  EXPECT_THAT(ids.ids(), testing::ElementsAre(36271, 26100, 17743, 16876));
+  FillPrompt((uint64_t{1} << 63) + 5, 95, 1000, 3, &ids);
+  EXPECT_THAT(ids.ids(), testing::ElementsAre(267, 697, 512));
+}
+
 TEST(FillPromptTest, IsTheSameForTheSameSeedAndDiffersBetweenRequests) {
   std::set<std::string> seen;
   for (int64_t index = 0; index < 100; ++index) {
