@@ -150,7 +150,7 @@ Residency::LoadResult Residency::OnLoadDone(const LoadDone& done, absl::Time now
   if (done.status.ok() && (resident->used() || arrived)) {
     if (resident->slot < 0) TakeSlot(resident);
     resident->state = ResidencyState::kResident;
-    Settle(resident);
+    if (!Settle(resident)) result.resident = nullptr;  // nobody keeps what is idle
     return result;
   }
   GiveBack(resident);
