@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "bench/adapters/layout_adapter.h"
 #include "engine/adapters/residency.h"
 #include "engine/memory/reclaimer.h"
 
@@ -13,24 +13,6 @@ namespace chorus::bench {
 namespace {
 
 constexpr int64_t kAdapterPages = 2;
-
-class LayoutAdapter : public engine::AdapterVersion {
- public:
-  LayoutAdapter(int index, const engine::ImageLayout& layout)
-      : AdapterVersion("tenant", absl::StrCat("adapter", index), 1, DigestOf(index), layout) {}
-  absl::StatusOr<std::unique_ptr<engine::ImageReader>> OpenImage() const override {
-    return absl::UnimplementedError("nothing is read here");
-  }
-
- private:
-  static engine::AdapterDigest DigestOf(int index) {
-    engine::AdapterDigest digest;
-    for (int byte = 0; byte < 4; ++byte) {
-      digest.bytes[static_cast<size_t>(byte)] = static_cast<uint8_t>(index >> (8 * byte));
-    }
-    return digest;
-  }
-};
 
 class NoLoads : public engine::LoadQueue {
  public:
@@ -58,7 +40,8 @@ void Run(int count) {
   engine::Reclaimer reclaimer(&pool);
   reclaimer.Register(&residency);
   for (int i = 0; i < count; ++i) {
-    engine::Resident* one = residency.AddWaiter(std::make_shared<LayoutAdapter>(i, layout));
+    engine::Resident* one =
+        residency.AddWaiter(std::make_shared<LayoutAdapter>("tenant", i, layout));
     residency.StartLoad(one, *pool.Acquire(kAdapterPages), absl::UnixEpoch());
     residency.OnLoadDone({one->ticket, absl::OkStatus(), absl::Milliseconds(1)}, absl::UnixEpoch());
     residency.RemoveWaiter(one);

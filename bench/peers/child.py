@@ -109,7 +109,8 @@ class Child:
 
 
 class HttpServer(Child):
-    """A child that serves HTTP on a port of this machine."""
+    """A child that serves HTTP on a port of this machine. A subclass says in `complete` how it is
+    asked: prompts, an adapter or None for each, tokens, how many at a time."""
 
     LIMIT_SECONDS = 900
 
@@ -121,6 +122,14 @@ class HttpServer(Child):
         except BaseException:
             self.close()
             raise
+
+    def wave(self, wave):
+        answer = self.complete(wave.prompts(), wave.adapters, wave.max_tokens, wave.concurrency)
+        answer.pop("outputs")
+        return answer
+
+    def answers(self, prompts, adapters, max_tokens, concurrency):
+        return self.complete(prompts, adapters, max_tokens, concurrency)["outputs"]
 
     def load(self, dialect, path, bodies, concurrency):
         """What http_load.py says of it."""

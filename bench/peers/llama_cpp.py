@@ -137,15 +137,7 @@ class Server(HttpServer):
         log = f"llama-{num_adapters}-{os.path.basename(model)}.log"
         super().__init__(command, port, store.log(log), READY_SECONDS)
 
-    def wave(self, wave):
-        answer = self._complete(wave.prompts(), wave.adapters, wave.max_tokens, wave.concurrency)
-        answer.pop("outputs")
-        return answer
-
-    def answers(self, prompts, adapters, max_tokens, concurrency):
-        return self._complete(prompts, adapters, max_tokens, concurrency)["outputs"]
-
-    def _complete(self, prompts, adapters, max_tokens, concurrency):
+    def complete(self, prompts, adapters, max_tokens, concurrency):
         bodies = []
         for ids, name in zip(prompts, adapters):
             body = {"prompt": ids, "n_predict": max_tokens, "temperature": 0, "top_k": 1,

@@ -56,15 +56,7 @@ class Server(HttpServer):
         super().__init__(command, port, place.cache.log(name), READY_SECONDS,
                          environment(place, setting))
 
-    def wave(self, wave):
-        answer = self._complete(wave.prompts(), wave.adapters, wave.max_tokens, wave.concurrency)
-        answer.pop("outputs")
-        return answer
-
-    def answers(self, prompts, adapters, max_tokens, concurrency):
-        return self._complete(prompts, adapters, max_tokens, concurrency)["outputs"]
-
-    def _complete(self, prompts, adapters, max_tokens, concurrency):
+    def complete(self, prompts, adapters, max_tokens, concurrency):
         bodies = [{"model": name or "base", "prompt": ids, "max_tokens": max_tokens,
                    "temperature": 0, "ignore_eos": True, "stream": True, "return_token_ids": True}
                   for ids, name in zip(prompts, adapters)]

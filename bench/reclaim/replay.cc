@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "bench/adapters/layout_adapter.h"
 #include "engine/schedule/scheduler.h"
 #include "kernels/check.h"
 
@@ -21,32 +22,14 @@ using kernels::kPageTokens;
 
 constexpr int kInFlight = 24;  // requests at one time: some run, some wait
 
-class ReplayAdapter : public engine::AdapterVersion {
- public:
-  ReplayAdapter(int index, int64_t pages, const kernels::PoolView& view)
-      : AdapterVersion("tenant", absl::StrCat("adapter", index), 1, DigestOf(index),
-                       LayoutOf(pages, view)) {}
-  absl::StatusOr<std::unique_ptr<engine::ImageReader>> OpenImage() const override {
-    return absl::UnimplementedError("nothing is read in a replay");
-  }
-
- private:
-  static engine::AdapterDigest DigestOf(int index) {
-    engine::AdapterDigest digest;
-    for (int byte = 0; byte < 4; ++byte) {
-      digest.bytes[static_cast<size_t>(byte)] = static_cast<uint8_t>(index >> (8 * byte));
-    }
-    return digest;
-  }
-  static engine::ImageLayout LayoutOf(int64_t pages, const kernels::PoolView& view) {
-    engine::ImageLayout layout;
-    layout.modules.resize(static_cast<size_t>(view.num_slabs * kernels::kNumLoraModules));
-    layout.modules[0].rank = 8;
-    layout.num_ids = pages;
-    layout.num_tiles = pages * view.num_slabs * kernels::TilesPerCell(view);
-    return layout;
-  }
-};
+engine::ImageLayout LayoutOf(int64_t pages, const kernels::PoolView& view) {
+  engine::ImageLayout layout;
+  layout.modules.resize(static_cast<size_t>(view.num_slabs * kernels::kNumLoraModules));
+  layout.modules[0].rank = 8;
+  layout.num_ids = pages;
+  layout.num_tiles = pages * view.num_slabs * kernels::TilesPerCell(view);
+  return layout;
+}
 
 // Two loaders, each as fast as the workload says.
 class ReplayLoads : public engine::LoadQueue {
@@ -115,8 +98,8 @@ class Requests {
     double sum = 0.0;
     for (int i = 0; i < workload.num_adapters; ++i) {
       const std::vector<int64_t>& pages = workload.adapter_pages;
-      adapters_.push_back(
-          std::make_shared<ReplayAdapter>(i, pages[random_() % pages.size()], view));
+      adapters_.push_back(std::make_shared<LayoutAdapter>(
+          "tenant", i, LayoutOf(pages[random_() % pages.size()], view)));
       system_pages_.push_back(Between(workload.system_pages));
       popularity_.push_back(sum += std::pow(i + 1, -workload.zipf));
     }

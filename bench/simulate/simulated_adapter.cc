@@ -1,28 +1,6 @@
 #include "bench/simulate/simulated_adapter.h"
 
-#include <cstring>
-#include <utility>
-
-#include "absl/strings/str_cat.h"
-
 namespace chorus::bench {
-namespace {
-
-engine::AdapterDigest DigestOf(int64_t index) {
-  engine::AdapterDigest digest;
-  std::memcpy(digest.bytes.data(), &index, sizeof(index));
-  return digest;
-}
-
-}  // namespace
-
-SimulatedAdapter::SimulatedAdapter(std::string tenant, int64_t index, engine::ImageLayout layout)
-    : AdapterVersion(std::move(tenant), absl::StrCat("adapter-", index), 1, DigestOf(index),
-                     std::move(layout)) {}
-
-absl::StatusOr<std::unique_ptr<engine::ImageReader>> SimulatedAdapter::OpenImage() const {
-  return absl::UnimplementedError("a simulated adapter has no image");
-}
 
 engine::ImageLayout LayoutOfRank(const Machine& machine, int32_t rank, bool attention_only) {
   engine::AdapterSpec spec;
@@ -47,7 +25,7 @@ std::vector<engine::AdapterRef> MakeAdapters(const Machine& machine, int64_t cou
   for (int32_t rank : ranks) layouts.push_back(LayoutOfRank(machine, rank, attention_only));
   std::vector<engine::AdapterRef> adapters;
   for (int64_t i = 0; i < count; ++i) {
-    adapters.push_back(std::make_shared<SimulatedAdapter>(
+    adapters.push_back(std::make_shared<LayoutAdapter>(
         "shared", i, layouts[static_cast<size_t>(i) % layouts.size()]));
   }
   return adapters;

@@ -3,21 +3,13 @@
 #define CHORUS_BENCH_SIMULATE_SIMULATED_ADAPTER_H_
 
 #include <cstdint>
-#include <memory>
-#include <string>
 #include <vector>
 
+#include "bench/adapters/layout_adapter.h"
 #include "bench/simulate/machines.h"
 #include "engine/adapters/adapter_version.h"
 
 namespace chorus::bench {
-
-class SimulatedAdapter : public engine::AdapterVersion {
- public:
-  SimulatedAdapter(std::string tenant, int64_t index, engine::ImageLayout layout);
-
-  absl::StatusOr<std::unique_ptr<engine::ImageReader>> OpenImage() const override;
-};
 
 // The layout of an adapter of one rank, in all seven linears or in those of attention alone: pages
 // as the engine counts them, entries of the first layer only, since the others are the same.

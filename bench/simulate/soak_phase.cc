@@ -144,7 +144,7 @@ void SoakPhase::DeleteOne() {
   Delete(adapter);
   const engine::AdapterVersion& old = *adapter.version;
   adapter = Chance(50) ? RandomAdapter()
-                       : Adapter{adapter.index, std::make_shared<SimulatedAdapter>(
+                       : Adapter{adapter.index, std::make_shared<LayoutAdapter>(
                                                     old.tenant(), adapter.index, old.layout())};
   ++counts_["adapters deleted"];
 }
@@ -287,8 +287,8 @@ SoakPhase::Adapter SoakPhase::RandomAdapter() {
   layout.modules[0].scale = static_cast<float>(index + 1);  // no two compute the same
   layout.num_ids = Between(1, 3);
   layout.num_tiles = layout.num_ids * view.num_slabs * kernels::TilesPerCell(view);
-  return {index, std::make_shared<SimulatedAdapter>(absl::StrCat("tenant-", index % 3), index,
-                                                    std::move(layout))};
+  return {index, std::make_shared<LayoutAdapter>(absl::StrCat("tenant-", index % 3), index,
+                                                 std::move(layout))};
 }
 
 engine::GenerateRequest SoakPhase::RandomRequest() {

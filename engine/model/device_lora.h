@@ -36,7 +36,7 @@ struct DeviceLoraSharing {
   // base's product is planned for the others; 0: all, and so is the product.
   int32_t multiprocessors = 0;
   int32_t max_blocks = 0;  // of a launch, where fewer than fill those do as well; 0: no such limit
-  bool begin_early = false;  // its kernels may (LaunchBegin); off until it is measured there
+  bool begin_early = false;  // its kernels may (LaunchBegin); off: no gain in steps
   // Most planes of a shrink in steps of up to 64 rows, 4 to 16: more spread it, fewer add up
   // sooner.
   int32_t max_planes = 16;

@@ -51,7 +51,7 @@ struct DeviceRunnerOptions {
   // Least tokens of a chunk of keys in the attention of decodes, a power of two from 128 on; 0: as
   // the batch asks for.
   int32_t decode_chunk_tokens = 0;
-  bool attention_early = false;  // its kernels may (LaunchBegin); off until it is measured
+  bool attention_early = false;  // its kernels may (LaunchBegin); off: no gain in steps
   int32_t valid_vocabulary = 0;  // ids at or above it are never drawn; 0: the model's vocabulary
   bool time_steps = false;       // for benches: last_step_us
   int64_t host_page_bytes = 0;   // pinned, for pages of KV that leave the pool

@@ -32,7 +32,7 @@ class Loads : public ReplicaListener {
       : machine_(machine), replica_(machine, options, Replica::LimitsOf(machine), &runner_, this) {}
 
   engine::AdapterRef Adapter(int64_t index, int32_t rank) {
-    return std::make_shared<SimulatedAdapter>("t", index, LayoutOfRank(machine_, rank, false));
+    return std::make_shared<LayoutAdapter>("t", index, LayoutOfRank(machine_, rank, false));
   }
   void Ask(uint64_t number, engine::AdapterRef adapter, Nanos now) {
     engine::GenerateRequest request;
