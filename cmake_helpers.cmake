@@ -1,9 +1,31 @@
-# chorus_library(NAME SRCS … [DEPS …] [LINK …]): one library per folder. DEPS are seen by its users
-# (types in its headers), LINK only by its own sources.
+# What most files include of the standard library, Abseil and JSON, and tests of GoogleTest, is parsed
+# once: compiling takes a third as long. A file still includes what it uses, because clang reads it
+# without (tests/thread_safety), as do the kernels, whose flags are their own.
+set(precompiled
+  <algorithm> <atomic> <chrono> <functional> <memory> <optional> <span> <string> <string_view>
+  <thread> <utility> <variant> <vector> <absl/container/flat_hash_map.h> <absl/status/status.h>
+  <absl/status/statusor.h> <absl/strings/str_cat.h> <nlohmann/json.hpp>)
+set(precompiled_for_tests ${precompiled} <gmock/gmock.h> <gtest/gtest.h>)
+set(test_options $<$<CONFIG:Release>:-O1>)  # what they test is optimised; they take longer to compile
+foreach(name precompiled precompiled_for_tests)
+  file(CONFIGURE OUTPUT ${name}.cc CONTENT "")
+  add_library(chorus_${name} OBJECT ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc)
+  target_precompile_headers(chorus_${name} PRIVATE ${${name}})
+endforeach()
+# Tests are programs, which CMake compiles with -fPIE.
+set_target_properties(chorus_precompiled_for_tests PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+target_compile_options(chorus_precompiled_for_tests PRIVATE -fPIE ${test_options})
+target_compile_definitions(chorus_precompiled_for_tests PRIVATE GTEST_HAS_PTHREAD=1)
+
+# chorus_library(NAME [KERNELS] SRCS … [DEPS …] [LINK …]): one library per folder. DEPS are seen by
+# its users (types in its headers), LINK only by its own sources. KERNELS have flags of their own.
 function(chorus_library name)
-  cmake_parse_arguments(ARG "" "" "SRCS;DEPS;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "KERNELS" "" "SRCS;DEPS;LINK" ${ARGN})
   if(ARG_SRCS)
     add_library(${name} STATIC ${ARG_SRCS})
+    if(NOT ARG_KERNELS)
+      target_precompile_headers(${name} REUSE_FROM chorus_precompiled)
+    endif()
     target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
     target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_LINK})
   else()
@@ -54,8 +76,10 @@ function(chorus_test name)
     math(EXPR ARG_TIMEOUT "5 * ${ARG_TIMEOUT}")
   endif()
   add_executable(${name} ${ARG_SRCS})
+  target_precompile_headers(${name} REUSE_FROM chorus_precompiled_for_tests)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${name} PRIVATE CHORUS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_compile_options(${name} PRIVATE ${test_options})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   if(TARGET chorus_tsan_sync)
     target_link_libraries(${name} PRIVATE chorus_tsan_sync)
@@ -83,7 +107,7 @@ function(chorus_simt_kernels name)
   cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
   list(TRANSFORM ARG_SRCS PREPEND ${PROJECT_SOURCE_DIR}/)
   set_source_files_properties(${ARG_SRCS} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
-  chorus_library(${name} SRCS ${ARG_SRCS} DEPS chorus_simt ${ARG_DEPS})
+  chorus_library(${name} KERNELS SRCS ${ARG_SRCS} DEPS chorus_simt ${ARG_DEPS})
 endfunction()
 
 # chorus_python_test(NAME LABEL label [TIMEOUT s] FILES … [ENVIRONMENT "A=b" …]): pytest files, one

@@ -37,8 +37,9 @@ class Comparison:
         self._rounds = QUICK_ROUNDS if options.quick else ROUNDS
         self._max_tokens = QUICK_TOKENS if options.quick else trace.MAX_TOKENS
         self._missing = {}  # peer → why
-        self._raw = {"seed": options.seed, "threads": self._place.threads, "versions": {},
-                     "start_seconds": {}, "memory_bytes": {}, "answers": {}}
+        self._raw = {"seed": options.seed, "threads": self._place.threads,
+                     "dtype": self._place.dtype, "versions": {}, "start_seconds": {},
+                     "memory_bytes": {}, "answers": {}}
 
     def run(self):
         self._place.write_adapters()
@@ -189,7 +190,7 @@ class Comparison:
                             "client %"], figures.rows(self._figures)))
         print(f"{trace.PROMPT_TOKENS} random token ids in, {self._max_tokens} out "
               f"(PEFT {min(self._max_tokens, peft_peer.MAX_TOKENS)}), tokens/s with prefill; "
-              "client: of a core\n")
+              f"client: of a core; weights in {raw['dtype']}, but for Q4_1\n")
         print(report.table(["system", "best setting", "tried: tokens/s"], [
             [name, chosen["chosen"],
              "; ".join(f"{setting}: {rate:.0f}" for setting, rate in chosen["tried"].items())

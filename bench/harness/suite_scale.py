@@ -126,6 +126,7 @@ class Measurement:
         if options.fresh:
             self._points.forget()
         self._experiments = None
+        self._ramp_seconds = None
 
     # What the parts stand on
 
@@ -332,9 +333,19 @@ class Measurement:
         point["cut"] = short
         return point
 
+    def _ramp(self, server):
+        """Seconds that the first prompts of a closed loop take, by those of a few."""
+        if self._ramp_seconds is None:
+            few = STREAMS // 8
+            begin = time.monotonic()
+            server.bench(few, round(MEAN_LENGTH), 1, self._options.seed)
+            self._ramp_seconds = (time.monotonic() - begin) * STREAMS / few
+        return self._ramp_seconds
+
     def _closed(self, stage, trace, count, lead, window, flags=(), seed=1):
         """The trace's requests in order, as many at a time as keep the queue filled."""
         server = stage.server(count, flags)
+        lead += self._ramp(server)
         with server.replay(trace, "--concurrency", str(STREAMS), "--window-begin", f"{lead}s",
                            "--window", f"{window}s", seed=seed) as replay:
             return {**self._watch(server, stage, replay, lead, window), "cut": True}

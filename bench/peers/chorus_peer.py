@@ -17,7 +17,8 @@ class Server(ServerProcess):
     """chorusd with every adapter uploaded."""
 
     def __init__(self, place, daemon, client, scratch):
-        super().__init__(daemon, client, place.model, scratch, POOL_BYTES, place.threads)
+        super().__init__(daemon, client, place.model, scratch, POOL_BYTES, place.threads,
+                         ("--dtype", place.dtype))
         try:
             for name, path in place.adapters.items():
                 self.client("adapters", "upload", name, path)

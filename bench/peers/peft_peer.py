@@ -37,7 +37,8 @@ class Server(Child):
         self._one_active = SETTINGS[setting]
         adapters = list(place.adapters.items())[:LOADED]
         super().__init__([place.cache.python(VENV), os.path.join(cache.HERE, "peft_worker.py"),
-                          place.model, str(place.threads), *(f"{n}={p}" for n, p in adapters)],
+                          place.model, str(place.threads), place.dtype,
+                          *(f"{n}={p}" for n, p in adapters)],
                          place.cache.log("peft.log"), pipes=True)
         try:
             self._answer()

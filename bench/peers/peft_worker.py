@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """PEFT with transformers behind a pipe; runs in PEFT's own environment.
 
-  peft_worker.py MODEL_DIR THREADS NAME=ADAPTER_DIR …
+  peft_worker.py MODEL_DIR THREADS DTYPE NAME=ADAPTER_DIR …     DTYPE: bf16 or f32
 
 Reads one JSON object a line and answers with one:
   {"do": "wave", "prompts": [[ids]], "adapters": [name | null], "max_tokens", "batch",
@@ -25,11 +25,11 @@ from peft import PeftModel
 
 
 class Worker:
-    def __init__(self, model_dir, adapters):
+    def __init__(self, model_dir, dtype, adapters):
         self._model_dir = model_dir
         self._adapters = adapters
-        self._plain = self._load(torch.bfloat16)
-        self._tuned = self._with_adapters(self._load(torch.bfloat16))
+        self._plain = self._load(dtype)
+        self._tuned = self._with_adapters(self._load(dtype))
 
     def serve(self, message):
         return getattr(self, "_" + message.pop("do"))(**message)
@@ -109,12 +109,15 @@ class Worker:
         return {"tokens": made.sequences[0, ids.shape[1]:].tolist(), "best": steps}
 
 
-def main(model_dir, threads, *adapters):
+DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
+
+
+def main(model_dir, threads, dtype, *adapters):
     torch.set_num_threads(int(threads))
     transformers.utils.logging.set_verbosity_error()
     answers = os.fdopen(os.dup(1), "w")  # whatever else prints goes to the log
     os.dup2(2, 1)
-    worker = Worker(model_dir, dict(adapter.split("=", 1) for adapter in adapters))
+    worker = Worker(model_dir, DTYPES[dtype], dict(adapter.split("=", 1) for adapter in adapters))
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(worker.serve(json.loads(line))), file=answers, flush=True)

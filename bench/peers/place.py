@@ -27,6 +27,11 @@ class Place:
         with open(os.path.join(self.model, "config.json"), encoding="utf-8") as text:
             return json.load(text)["vocab_size"]
 
+    @property
+    def dtype(self):
+        """Of all systems' weights: what Chorus takes on this processor."""
+        return "bf16" if machine.hardware()["avx512_bf16"] else "f32"
+
     def fingerprint(self):
         """Differs between models, and between machines for which programs are compiled."""
         digest = hashlib.sha256()

@@ -45,7 +45,8 @@ class Server(HttpServer):
         self._vocabulary = place.vocabulary
         port = free_port()
         command = [place.cache.python(VENV), "-m", "vllm.entrypoints.openai.api_server",
-                   "--model", place.model, "--served-model-name", "base", "--dtype", "bfloat16",
+                   "--model", place.model, "--served-model-name", "base",
+                   "--dtype", {"bf16": "bfloat16", "f32": "float32"}[place.dtype],
                    "--host", "127.0.0.1", "--port", str(port), "--max-model-len", "2048",
                    "--no-enable-prefix-caching", "--disable-uvicorn-access-log"]
         if lora:

@@ -11,8 +11,6 @@ namespace {
 using engine::ModelConfig;
 using kernels::LoraModule;
 
-constexpr int64_t kWeightBytes = 2;  // bf16: weights, KV and adapters alike
-
 int64_t HeadsWidth(const ModelConfig& config) { return int64_t{config.heads} * config.head_dim; }
 
 // Weights of the linears that a row passes through up to the append of its K and V, and after it.
@@ -91,7 +89,7 @@ void TimedRunner::CountWork(const engine::StepPlan& plan, StepRecord* step) {
   products += 2.0 * seen_tokens * static_cast<double>(HeadsWidth(config_) * layers);
   weights += read_tokens * 2.0 * static_cast<double>(config_.kv_heads * config_.head_dim) *
              static_cast<double>(layers);
-  step->bytes = weights * kWeightBytes;
+  step->bytes = weights * static_cast<double>(kernels::ByteSize(dtype_));
   step->flops = 2.0 * products;
 }
 

@@ -11,6 +11,7 @@
 #include "engine/model/model_config.h"
 #include "engine/model/runner.h"
 #include "engine/model/step_plan.h"
+#include "kernels/device/dtype.h"
 #include "kernels/mutex.h"
 
 namespace chorus::bench {
@@ -28,8 +29,10 @@ struct StepRecord {
 // Run is the engine thread's; the rest is thread-safe.
 class TimedRunner : public engine::Runner {
  public:
-  TimedRunner(const engine::ModelConfig& config, std::unique_ptr<engine::Runner> runner)
-      : config_(config), runner_(std::move(runner)) {}
+  // `dtype` is that of weights, KV and adapters alike.
+  TimedRunner(const engine::ModelConfig& config, kernels::DType dtype,
+              std::unique_ptr<engine::Runner> runner)
+      : config_(config), dtype_(dtype), runner_(std::move(runner)) {}
 
   absl::StatusOr<engine::StepResult> Run(const engine::StepPlan& plan) override;
 
@@ -43,6 +46,7 @@ class TimedRunner : public engine::Runner {
   void CountWork(const engine::StepPlan& plan, StepRecord* step);
 
   const engine::ModelConfig config_;
+  const kernels::DType dtype_;
   const std::unique_ptr<engine::Runner> runner_;
   std::vector<int64_t> slot_weights_;  // elements of the adapter in each slot; engine thread only
 

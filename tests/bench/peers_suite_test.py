@@ -38,8 +38,8 @@ class SuiteTest(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
-        self.place = types.SimpleNamespace(cache=cache.Cache(scratch.name), vocabulary=100,
-                                           threads=2, write_adapters=lambda: None)
+        self.place = types.SimpleNamespace(cache=cache.Cache(scratch.name), vocabulary=100, threads=2,
+                                           dtype="bf16", write_adapters=lambda: None)
         self.servers, self.turns = [], []
         for name, fake in (("Floor", FakeFloor), ("Place", lambda *_: self.place),
                            ("model_directory", str)):

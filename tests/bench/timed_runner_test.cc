@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
+#include "kernels/device/dtype.h"
 
 namespace chorus::bench {
 namespace {
@@ -59,7 +60,7 @@ StepRecord RunOne(TimedRunner* runner, const StepPlan& plan) {
 }
 
 TEST(TimedRunnerTest, ADecodeReadsAllWeightsOnceAndItsKv) {
-  TimedRunner runner(SmallConfig(), std::make_unique<OneTokenEach>());
+  TimedRunner runner(SmallConfig(), kernels::DType::kBf16, std::make_unique<OneTokenEach>());
   StepPlan plan;
   AddSequence({4}, true, &plan);
   AddSequence({9}, true, &plan);
@@ -75,7 +76,7 @@ TEST(TimedRunnerTest, ADecodeReadsAllWeightsOnceAndItsKv) {
 }
 
 TEST(TimedRunnerTest, APrefillComputesTheEndOfTheLastLayerOnlyWhereItSamples) {
-  TimedRunner runner(SmallConfig(), std::make_unique<OneTokenEach>());
+  TimedRunner runner(SmallConfig(), kernels::DType::kBf16, std::make_unique<OneTokenEach>());
   StepPlan plan;
   AddSequence({0, 1, 2}, true, &plan);
   const StepRecord step = RunOne(&runner, plan);
@@ -89,7 +90,7 @@ TEST(TimedRunnerTest, APrefillComputesTheEndOfTheLastLayerOnlyWhereItSamples) {
 }
 
 TEST(TimedRunnerTest, AnAdapterAddsItsTrueRanksUntilItsSlotIsEmptied) {
-  TimedRunner runner(SmallConfig(), std::make_unique<OneTokenEach>());
+  TimedRunner runner(SmallConfig(), kernels::DType::kBf16, std::make_unique<OneTokenEach>());
   StepPlan base;
   AddSequence({0}, true, &base);
   const StepRecord without = RunOne(&runner, base);
@@ -112,7 +113,7 @@ TEST(TimedRunnerTest, AnAdapterAddsItsTrueRanksUntilItsSlotIsEmptied) {
 }
 
 TEST(TimedRunnerTest, WaitsForExactlyTheTokensThatAreAskedFor) {
-  TimedRunner runner(SmallConfig(), std::make_unique<OneTokenEach>());
+  TimedRunner runner(SmallConfig(), kernels::DType::kBf16, std::make_unique<OneTokenEach>());
   StepPlan plan;
   AddSequence({0}, true, &plan);
   AddSequence({0}, true, &plan);

@@ -183,13 +183,12 @@ def test_a_pinned_adapter_is_resident_before_it_is_asked_for_and_stays(client):
     assert client.pin("voice") == client.get("voice")  # again is no error
     # More adapters than the pool holds pass through it.
     total = client.info().pool_pages
-    pages, count = 0, 0
+    pages, wide = 0, []
     while pages <= total:
-        name = f"wide{count}"
-        pages += client.upload(name, make(count + 10, 128, targets=adapter_files.ALL)).pages
-        client.generate(name, PROMPT, max_tokens=2)
-        count += 1
-    assert client.get("wide0").residency == pinned.DISK
+        wide.append(f"wide{len(wide)}")
+        pages += client.upload(wide[-1], make(len(wide) + 9, 128, targets=adapter_files.ALL)).pages
+        client.generate(wide[-1], PROMPT, max_tokens=2)
+    assert pinned.DISK in [client.get(name).residency for name in wide]
     assert client.get("voice").residency == pinned.RESIDENT
     assert not client.pin("voice", False).pinned
     assert not client.get("voice").pinned

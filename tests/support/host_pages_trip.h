@@ -1,5 +1,5 @@
-// A sequence's pages leave the pool for the host while others overwrite them, and come back into
-// other pages: its logits must be the same bits. For any runner with host pages.
+// A sequence's pages are saved on the host, others overwrite them, and they come back into other
+// pages: its logits must be the same bits. For any runner with host pages.
 #ifndef CHORUS_TESTS_SUPPORT_HOST_PAGES_TRIP_H_
 #define CHORUS_TESTS_SUPPORT_HOST_PAGES_TRIP_H_
 
@@ -25,17 +25,23 @@ inline void ExpectPagesComeBack(ModelHost& host, int32_t adapter_slot, int32_t n
   ASSERT_TRUE(before.ok()) << before.status();
   sequence.tokens.pop_back();
 
-  // Saved, last page first, in the step that overwrites them.
-  const std::vector<engine::PageId> left(sequence.pages.ids().begin(), sequence.pages.ids().end());
-  sequence.pages.Release();
+  // Saved, last page first, by a step of somebody else.
   HostSequence other{.slot = -1, .tokens = {}, .pages = {}};
-  auto planned = host.Plan({{{&other, tokens(80, 11)}}});
+  auto planned = host.Plan({{{&other, tokens(10, 11)}}});
   ASSERT_TRUE(planned.ok()) << planned.status();
+  const std::vector<engine::PageId> left(sequence.pages.ids().begin(), sequence.pages.ids().end());
   for (size_t i = 0; i < left.size(); ++i) {
-    ASSERT_NE(std::ranges::find(other.pages.ids(), left[i]), other.pages.ids().end());
     planned->plan.saves.push_back({left[i], num_slots - 1 - static_cast<int32_t>(i)});
   }
   ASSERT_TRUE(host.backend().runner().Run(planned->plan).ok());
+
+  // Overwritten.
+  sequence.pages.Release();
+  HostSequence next{.slot = -1, .tokens = {}, .pages = {}};
+  ASSERT_TRUE(host.Step({{{&next, tokens(80, 11)}}}).ok());
+  for (const engine::PageId page : left) {
+    ASSERT_NE(std::ranges::find(next.pages.ids(), page), next.pages.ids().end());
+  }
 
   // Brought back in the step that reads them.
   planned = host.Plan({{{&sequence, {5}}}});
