@@ -37,7 +37,7 @@ def _values(draw, count):
 class Shape:
     """What adapters of one rank and set of modules have in common."""
 
-    def __init__(self, model_dir, rank=16, modules=ALL):
+    def __init__(self, model_dir, rank=16, modules=ALL, scaling=1):
         with open(os.path.join(model_dir, "config.json"), encoding="utf-8") as text:
             model = json.load(text)
         shapes = _shapes(model)
@@ -61,7 +61,7 @@ class Shape:
         self._head = struct.pack("<Q", len(text)) + text
         self.tensor_bytes = len(self._head) + offset  # of the safetensors file
         self.config = json.dumps({
-            "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": rank,
+            "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": scaling * rank,
             "target_modules": list(modules), "bias": "none", "inference_mode": True,
             "base_model_name_or_path": None}, indent=1)
 
@@ -89,9 +89,10 @@ class Shape:
         return -(-head // 64) * 64 + tiles * 256 * element_bytes + 4 * (self.layers + 1)
 
 
-def write_adapters(directory, model_dir, count):
-    """Directories bench-0 … bench-(count-1), rank 16 on all seven linears."""
-    shape = Shape(model_dir)
+def write_adapters(directory, model_dir, count, scaling=1):
+    """Directories bench-0 … bench-(count-1), rank 16 on all seven linears. As these are, few of the
+    base's tokens change; with a scaling of 8 most do."""
+    shape = Shape(model_dir, scaling=scaling)
     paths = [os.path.join(directory, f"bench-{i}") for i in range(count)]
     for i, path in enumerate(paths):
         shape.write(path, seed=i)

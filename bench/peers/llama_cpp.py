@@ -9,7 +9,7 @@ import zipfile
 from peers import cache, peft_peer, trace
 from peers.child import HttpServer, free_port
 from peers.contender import Contender
-from peers.place import machine_name
+from peers.place import SCALING, machine_name
 
 NAME, Q4_NAME = "llama.cpp", "llama.cpp in Q4_1"
 VERSION = "11434.0.0"
@@ -95,7 +95,7 @@ def _unpack_q4(store):
 
 
 def _converted_from(place):
-    return f"{place.dtype} {place.fingerprint()}"
+    return f"{place.dtype} {SCALING} {place.fingerprint()}"
 
 
 def _convert(place):

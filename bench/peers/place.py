@@ -9,6 +9,8 @@ from harness import machine, peft
 from peers import trace
 from peers.cache import Cache
 
+SCALING = 8  # of adapters, so that answers tell whose they are
+
 
 @dataclasses.dataclass
 class Place:
@@ -44,9 +46,10 @@ class Place:
 
     def write_adapters(self):
         """All adapters, unless they are there."""
-        stamp, text = os.path.join("adapters", "stamp"), self.fingerprint()
+        stamp, text = os.path.join("adapters", "stamp"), f"{SCALING} {self.fingerprint()}"
         if not self.cache.has(stamp, text):
-            peft.write_adapters(self.cache.path("adapters"), self.model, trace.NUM_ADAPTERS)
+            peft.write_adapters(self.cache.path("adapters"), self.model, trace.NUM_ADAPTERS,
+                                SCALING)
             self.cache.done(stamp, text)
 
 
