@@ -90,8 +90,8 @@ class Shape:
 
 
 def write_adapters(directory, model_dir, count, scaling=1):
-    """Directories bench-0 … bench-(count-1), rank 16 on all seven linears. As these are, few of the
-    base's tokens change; with a scaling of 8 most do."""
+    """Directories bench-0 … bench-(count-1), rank 16 on all seven linears. With a
+    scaling of 1 a short greedy answer is often the base's."""
     shape = Shape(model_dir, scaling=scaling)
     paths = [os.path.join(directory, f"bench-{i}") for i in range(count)]
     for i, path in enumerate(paths):

@@ -45,7 +45,7 @@ class Worker:
     def _with_adapters(self, model):
         names = iter(self._adapters.items())
         name, path = next(names)
-        # As the checkpoint has them: bf16 beside a bf16 model.
+        # In the model's type, as Chorus has them.
         tuned = PeftModel.from_pretrained(model, path, adapter_name=name,
                                           autocast_adapter_dtype=False)
         for name, path in names:

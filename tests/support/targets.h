@@ -1,4 +1,5 @@
-// Runs a body once for every Highway target that this processor has and the build contains.
+// Runs a body once for every Highway target that this processor has and the tests are built for. An
+// op that is not built for it (HWY_DISABLED_TARGETS) runs its plain code.
 #ifndef CHORUS_TESTS_SUPPORT_TARGETS_H_
 #define CHORUS_TESTS_SUPPORT_TARGETS_H_
 
