@@ -1,7 +1,8 @@
 // What gRPC's callback API promises, said to ThreadSanitizer: all that was done before an operation
 // was started comes before the callback that ends it, and a call's callbacks before its OnDone.
 // gRPC orders them through atomics of its uninstrumented libraries, which the sanitizer cannot see.
-// These stand before the libraries' functions that start operations and schedule OnDone.
+// These stand before the libraries' functions that start operations and that schedule OnCancel and
+// OnDone.
 #include <dlfcn.h>
 #include <grpc/grpc.h>
 #include <grpcpp/support/server_callback.h>
@@ -81,12 +82,51 @@ extern "C" __attribute__((no_sanitize("thread"))) grpc_call_error grpc_call_star
   return real(call, ops, nops, tag, reserved);
 }
 
+namespace {
+
+// Stands for a call's reactor while the library runs its OnCancel, and counts down after it.
+class Cancelling final : public grpc::internal::ServerReactor {
+ public:
+  Cancelling(grpc::internal::ServerReactor* reactor, void* count)
+      : reactor_(reactor), count_(count) {
+    __tsan_release(this);
+  }
+
+  void OnCancel() override {
+    __tsan_acquire(this);
+    reactor_->OnCancel();
+    __tsan_release(count_);
+    delete this;
+  }
+  void OnDone() override {}
+
+ private:
+  grpc::internal::ServerReactor* const reactor_;
+  void* const count_;
+};
+
+template <typename Function>
+Function Real(const char* mangled) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, mangled));
+}
+
+}  // namespace
+
 namespace grpc::internal {
+
+// It comes after all that OnCancel waits for, and is one of the callbacks that OnDone waits for.
+void ServerCallbackCall::CallOnCancel(ServerReactor* reactor) {
+  static const auto real = Real<void (*)(ServerCallbackCall*, ServerReactor*)>(
+      "_ZN4grpc8internal18ServerCallbackCall12CallOnCancelEPNS0_13ServerReactorE");
+  __tsan_acquire(&on_cancel_conditions_remaining_);
+  if (!reactor->InternalInlineable()) reactor = new Cancelling(reactor, &callbacks_outstanding_);
+  real(this, reactor);
+}
 
 // Each callback ends by counting down; the last one may do so in the library.
 void ServerCallbackCall::ScheduleOnDone(bool inline_ondone) {
-  static const auto real = reinterpret_cast<void (*)(ServerCallbackCall*, bool)>(
-      dlsym(RTLD_NEXT, "_ZN4grpc8internal18ServerCallbackCall14ScheduleOnDoneEb"));
+  static const auto real = Real<void (*)(ServerCallbackCall*, bool)>(
+      "_ZN4grpc8internal18ServerCallbackCall14ScheduleOnDoneEb");
   __tsan_acquire(&callbacks_outstanding_);
   real(this, inline_ondone);
 }
