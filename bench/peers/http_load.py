@@ -5,7 +5,7 @@
 Reads a JSON object from standard input and prints one:
   {"port", "concurrency", "limit_seconds", "dialect": "openai" | "llama", "path", "bodies": [{…}]}
   → {"requests", "completion_tokens", "seconds", "client_cpu_seconds", "ttft_ms", "itl_ms",
-     "outputs": [[token ids], …]}
+     "outputs": [[token ids; null where the server does not say one], …]}
 
 While requests run it only receives: one thread, a read and a time for each piece that arrives. What
 the pieces say is found out after the last one, and costs nobody's time.
@@ -133,19 +133,21 @@ def _chunks(raw, position):
         position = begin + size + 2
 
 
-def openai_tokens(event):
+def openai_tokens(event, _before):
     """Token ids of a chunk of /v1/completions (asked for with return_token_ids)."""
     if "error" in event:
         raise LoadError(str(event["error"]))
     return [token for choice in event.get("choices", ()) for token in choice.get("token_ids") or ()]
 
 
-def llama_tokens(event):
-    """Token ids of a chunk of llama.cpp's /completion (asked for with return_tokens)."""
+def llama_tokens(event, before):
+    """Token ids of a chunk of llama.cpp's /completion (asked for with return_tokens) after as many
+    as `before`. A token that ends within a character comes in no chunk, and is counted in the next:
+    None stands for it. The last chunk repeats none."""
     if "error" in event:
         raise LoadError(str(event["error"]))
-    # The last one repeats none, and has "stop": true.
-    return event.get("tokens") or []
+    tokens = event.get("tokens") or []
+    return [None] * (event["tokens_predicted"] - before - len(tokens)) + tokens
 
 
 DIALECTS = {"openai": openai_tokens, "llama": llama_tokens}
@@ -156,7 +158,7 @@ def summary(streams, seconds, cpu_seconds, tokens_of):
     for stream in streams:
         output, last = [], None
         for when, event in events(stream.pieces):
-            tokens = tokens_of(event)
+            tokens = tokens_of(event, len(output))
             if not tokens:
                 continue
             if last is None:

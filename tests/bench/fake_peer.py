@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A server that streams token ids as vLLM and llama.cpp do, without a model: token i of an answer is
-1000 × the first id of the prompt + i.
+1000 × the first id of the prompt + i. As llama.cpp it tells every third token but by its count.
 
 usage: fake_peer.py PORT [--fault start] [--child]
 
@@ -80,8 +80,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if openai:
                 self._event({"choices": [{"index": 0, "text": "é\n\n", "token_ids": [token],
                                           "finish_reason": None}]})
-            else:
-                self._event({"index": 0, "content": "é\r\n", "tokens": [token], "stop": False})
+            elif i % 3 != 2:
+                self._event({"index": 0, "content": "é\r\n", "tokens": [token], "stop": False,
+                             "tokens_predicted": i + 1})
         if openai:
             self._event({"choices": [{"index": 0, "text": "", "token_ids": [],
                                       "finish_reason": "length"}]})

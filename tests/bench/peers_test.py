@@ -66,8 +66,10 @@ class LoadTest(unittest.TestCase):
         for dialect in PATHS:
             self.peer.bodies, self.peer.most = [], 0
             answer = self.load(dialect, 9, 5, 4)
+            third = (lambda i: 1000 * i + 2) if dialect == "openai" else (lambda _: None)
             self.assertEqual(answer["outputs"],
-                             [[1000 * i + j for j in range(5)] for i in range(9)])
+                             [[1000 * i, 1000 * i + 1, third(i), 1000 * i + 3, 1000 * i + 4]
+                              for i in range(9)])
             self.assertEqual((answer["requests"], answer["completion_tokens"]), (9, 45))
             self.assertEqual((len(self.peer.bodies), self.peer.most), (9, 4))
             # 3 waves of 5 tokens, 2 ms apart at the least.
@@ -89,14 +91,15 @@ class LoadTest(unittest.TestCase):
     def test_times_are_from_the_begin_and_from_token_to_token(self):
         def stream(begin, *times_and_tokens):
             head = b"HTTP/1.1 200 OK\r\n\r\n"
-            pieces = [(begin, head)] + [
-                (when, b"data: " + json.dumps({"tokens": tokens}).encode() + b"\n\n")
-                for when, tokens in times_and_tokens]
+            events = [(when, json.dumps({"tokens": tokens, "tokens_predicted": so_far}))
+                      for when, tokens, so_far in times_and_tokens]
+            pieces = [(begin, head), *((when, f"data: {event}\n\n".encode())
+                                       for when, event in events)]
             return types.SimpleNamespace(begin=begin, pieces=pieces)
         found = http_load.summary(
-            [stream(1.0, (3.0, [1]), (4.0, []), (5.0, [2, 3])), stream(2.0, (3.0, [9]))],
+            [stream(1.0, (3.0, [1], 1), (4.0, [], 1), (5.0, [3], 3)), stream(2.0, (3.0, [9], 1))],
             4.0, 0.1, http_load.llama_tokens)
-        self.assertEqual(found["outputs"], [[1, 2, 3], [9]])
+        self.assertEqual(found["outputs"], [[1, None, 3], [9]])
         self.assertEqual(found["ttft_ms"], http_load.percentiles([2000.0, 1000.0]))
         self.assertEqual(found["itl_ms"], http_load.percentiles([1000.0, 1000.0]))
 
@@ -230,7 +233,8 @@ class AnswersTest(unittest.TestCase):
     def test_tokens_are_judged_by_the_first_that_differs(self):
         for tokens, verdict in (([5, 6, 7], "same"), ([5, 2, 9], "near tie"), ([5, 3, 7], "wrong"),
                                 ([1, 6, 7], "wrong"), ([5, 6, 4], "near tie"), ([8, 6, 7], "wrong"),
-                                ([5, 6], "wrong"), ([], "wrong")):
+                                ([5, 6], "wrong"), ([], "wrong"), ([5, None, 7], "same"),
+                                ([None, 6, 4], "near tie")):
             self.assertEqual(answers.judge(tokens, self.ORACLE), verdict, tokens)
 
     def check(self, answer):
