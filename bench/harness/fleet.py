@@ -16,11 +16,10 @@ UPLOADS = 3            # at a time
 class Fleet:
     """Adapters bench-0, bench-1 …, whose ranks follow one another in the order of `ranks`."""
 
-    def __init__(self, model_dir, ranks, element_bytes):
+    def __init__(self, model_dir, ranks):
         self._shapes = [peft.Shape(model_dir, rank, peft.ATTENTION) for rank in ranks]
-        self.element_bytes = element_bytes  # of the pool
         self.ranks = list(ranks)
-        self.rank_bytes = self._shapes[0].bytes_per_rank(element_bytes)
+        self.rank_bytes = self._shapes[0].bytes_per_rank()
         self.digests = []  # of those that are registered
 
     def shape(self, index):
@@ -29,7 +28,7 @@ class Fleet:
     def disk_bytes(self, count):
         """Of `count` adapters in a store: originals, images and manifests."""
         return sum(self.shape(i).tensor_bytes + len(self.shape(i).config) + MANIFEST_BYTES +
-                   self.shape(i).image_bytes(self.element_bytes) for i in range(count))
+                   self.shape(i).image_bytes() for i in range(count))
 
     def register(self, server, count, scratch):
         """Uploads what is missing of the first `count`. What it took, or None."""

@@ -77,16 +77,16 @@ class Shape:
         with open(os.path.join(directory, "adapter_config.json"), "w", encoding="utf-8") as out:
             out.write(self.config)
 
-    def bytes_per_rank(self, element_bytes=2):
-        """What a step reads of one rank of an adapter."""
-        return self.layers * element_bytes * sum(sum(shape) for shape in self.linears)
+    def bytes_per_rank(self):
+        """What a step reads of one rank of an adapter, in bf16."""
+        return self.layers * 2 * sum(sum(shape) for shape in self.linears)
 
-    def image_bytes(self, element_bytes=2):
-        """The file of the adapter's image (engine/adapters/image_format.h)."""
+    def image_bytes(self):
+        """The file of the adapter's image in bf16 (engine/adapters/image_format.h)."""
         tiles = sum(-(-width // 32) * -(-self.rank // 8)
                     for shape in self.linears for width in shape) * self.layers
         head = 96 + self.layers * 7 * 20 + (self.layers + 1) * 8
-        return -(-head // 64) * 64 + tiles * 256 * element_bytes + 4 * (self.layers + 1)
+        return -(-head // 64) * 64 + tiles * 512 + 4 * (self.layers + 1)
 
 
 def write_adapters(directory, model_dir, count, scaling=1):

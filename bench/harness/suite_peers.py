@@ -13,7 +13,7 @@ from harness import machine, report
 from harness.suite_serving import CLIENT, DAEMON, ENGINE, model_directory
 from peers import answers, cache, chorus_peer, figures, llama_cpp, peft_peer, trace, vllm
 from peers.floor import Floor
-from peers.place import Place
+from peers.place import DTYPE, Place
 
 PEERS = (vllm, llama_cpp, peft_peer)
 ROUNDS, QUICK_ROUNDS = 4, 2
@@ -38,7 +38,7 @@ class Comparison:
         self._max_tokens = QUICK_TOKENS if options.quick else trace.MAX_TOKENS
         self._missing = {}  # peer → why
         self._raw = {"seed": options.seed, "threads": self._place.threads,
-                     "dtype": self._place.dtype, "versions": {}, "start_seconds": {},
+                     "dtype": DTYPE, "versions": {}, "start_seconds": {},
                      "memory_bytes": {}, "answers": {}}
 
     def run(self):

@@ -79,7 +79,7 @@ class Stage:
     def __init__(self, measurement, name, ranks):
         self._m = measurement
         self.name = name
-        self.fleet = fleet.Fleet(measurement.model, ranks, measurement.element_bytes)
+        self.fleet = fleet.Fleet(measurement.model, ranks)
         self.registered = []  # what registering took
         self._process, self._settings = None, None
 
@@ -116,8 +116,6 @@ class Measurement:
         self.model = model_directory(build.root)
         self._threads = options.threads or machine.cores()
         hardware = machine.hardware()
-        self.element_bytes = 2 if hardware["avx512_bf16"] else 4
-        self._dtype = "bf16" if hardware["avx512_bf16"] else "f32"
         key = {"hardware": machine.slug(hardware), "commit": machine.commit(build.root),
                "plan": self._plan, "pool": POOL, "lengths": LENGTHS, "threads": self._threads,
                "seed": options.seed}
@@ -140,7 +138,7 @@ class Measurement:
     def start(self, name, pool, flags):
         return ServerProcess(
             self._build.program(DAEMON), self._build.program(CLIENT), self.model, self.scratch,
-            pool, self._threads, (f"--dtype={self._dtype}", *flags),
+            pool, self._threads, flags,
             store=os.path.basename(self.store(name)))
 
     def knows(self, flags):
@@ -198,8 +196,7 @@ class Measurement:
         self._exceed(mixed, rate, raw["exceeding"])
         self._ablate(mixed, raw["ablations"])
         mixed.remove()
-        raw["settings"] = {"pool": POOL, "lengths": LENGTHS, "threads": self._threads,
-                           "dtype": self._dtype}
+        raw["settings"] = {"pool": POOL, "lengths": LENGTHS, "threads": self._threads}
         return {"raw": raw, "targets": [
             *targets.count_targets(self._plan["sides"], raw["blocks"]),
             cold_loads.itl_target(raw["cold"]), cold_loads.first_token_target(raw["at_rest"]),

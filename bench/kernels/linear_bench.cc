@@ -3,7 +3,6 @@
 #include <array>
 
 #include "bench/kernels/kernel_rig.h"
-#include "kernels/device/cpu_features.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/linear/linear.h"
 
@@ -35,7 +34,6 @@ Model& TheModel() {
 
 // All linears of a step; the head on at most 16 rows.
 void BM_Linears(benchmark::State& state) {
-  if (!kernels::CpuHasBf16()) return state.SkipWithError("no AVX-512 BF16");
   const int64_t rows = state.range(0);
   const Model& model = TheModel();
   const Buffer<Bf16> x(rows, kFeedForward);

@@ -5,7 +5,6 @@
 
 #include "bench/kernels/kernel_rig.h"
 #include "kernels/checked.h"
-#include "kernels/device/cpu_features.h"
 #include "kernels/lora/expand.h"
 #include "kernels/lora/shrink.h"
 #include "kernels/lora/tiles.h"
@@ -90,7 +89,6 @@ Work LoraWork(int64_t rows, int64_t adapters, bool shrink, bool expand) {
 
 // Shrink and expand at all four sites of all layers: `rows` rows over `adapters` adapters.
 void BM_Lora(benchmark::State& state) {
-  if (!kernels::CpuHasBf16()) return state.SkipWithError("no AVX-512 BF16");
   const auto rows = static_cast<int32_t>(state.range(0));
   const auto count = static_cast<int32_t>(state.range(1));
   const bool shrink = state.range(2) != 1;

@@ -8,6 +8,7 @@ from harness import memory
 from harness.server_process import MODEL_NAME, ServerProcess
 from peers import trace
 from peers.contender import Contender
+from peers.place import DTYPE
 
 NAME = "Chorus"
 POOL_BYTES = 2 << 30
@@ -18,7 +19,7 @@ class Server(ServerProcess):
 
     def __init__(self, place, daemon, client, scratch):
         super().__init__(daemon, client, place.model, scratch, POOL_BYTES, place.threads,
-                         ("--dtype", place.dtype))
+                         ("--dtype", DTYPE))
         try:
             for name, path in place.adapters.items():
                 self.client("adapters", "upload", name, path)

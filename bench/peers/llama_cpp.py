@@ -9,7 +9,7 @@ import zipfile
 from peers import cache, peft_peer, trace
 from peers.child import HttpServer, free_port
 from peers.contender import Contender
-from peers.place import SCALING, machine_name
+from peers.place import DTYPE, SCALING, machine_name
 
 NAME, Q4_NAME = "llama.cpp", "llama.cpp in Q4_1"
 VERSION = "11434.0.0"
@@ -95,7 +95,7 @@ def _unpack_q4(store):
 
 
 def _converted_from(place):
-    return f"{place.dtype} {SCALING} {place.fingerprint()}"
+    return f"{DTYPE} {SCALING} {place.fingerprint()}"
 
 
 def _convert(place):
@@ -109,10 +109,10 @@ def _convert(place):
     python = store.python(peft_peer.VENV)
     os.makedirs(store.path("gguf"), exist_ok=True)
     store.run("llama-convert-model", python, os.path.join(source, "convert_hf_to_gguf.py"),
-              place.model, "--outtype", place.dtype, "--outfile", store.path(MODEL), env=env)
+              place.model, "--outtype", DTYPE, "--outfile", store.path(MODEL), env=env)
     adapters = list(place.adapters.values())[:CONVERTED]
     store.run("llama-convert-adapters", python, "-c", CONVERT_EACH,
-              os.path.join(source, "convert_lora_to_gguf.py"), place.model, place.dtype,
+              os.path.join(source, "convert_lora_to_gguf.py"), place.model, DTYPE,
               store.path("gguf"), *adapters, env=env)
     store.done("gguf/stamp", _converted_from(place))
 

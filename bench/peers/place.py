@@ -9,6 +9,7 @@ from harness import machine, peft
 from peers import trace
 from peers.cache import Cache
 
+DTYPE = "bf16"  # of all systems' weights
 SCALING = 8  # of adapters, so that answers tell whose they are
 
 
@@ -30,9 +31,10 @@ class Place:
             return json.load(text)["vocab_size"]
 
     @property
-    def dtype(self):
-        """Of all systems' weights: what Chorus takes on this processor."""
-        return "bf16" if machine.hardware()["avx512_bf16"] else "f32"
+    def torch_dtypes(self):
+        """Types of PyTorch's weights, the likeliest best first: the one that all others have, and f32
+        where the processor multiplies no bf16."""
+        return (DTYPE,) if machine.hardware()["avx512_bf16"] else ("f32", DTYPE)
 
     def fingerprint(self):
         """Differs between models, and between machines for which programs are compiled."""

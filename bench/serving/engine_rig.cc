@@ -11,7 +11,6 @@
 #include "bench/ceilings.h"
 #include "engine/model/cpu_runner.h"
 #include "engine/model/weights.h"
-#include "kernels/device/cpu_features.h"
 #include "kernels/status_macros.h"
 
 namespace chorus::bench {
@@ -23,8 +22,7 @@ using kernels::DType;
 
 constexpr char kTenant[] = "bench";
 
-// As chorusd chooses.
-DType RigDtype() { return kernels::CpuHasBf16() ? DType::kBf16 : DType::kF32; }
+constexpr DType kDtype = DType::kBf16;
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -39,7 +37,7 @@ absl::StatusOr<std::unique_ptr<EngineRig>> EngineRig::Open(const RigOptions& opt
   std::unique_ptr<EngineRig> rig(new EngineRig(options));
   CHORUS_ASSIGN_OR_RETURN(rig->config_, engine::ModelConfig::Load(options.model_dir));
   CHORUS_ASSIGN_OR_RETURN(
-      rig->pool_, engine::PoolMemory::Allocate(rig->config_, RigDtype(), options.pool_bytes));
+      rig->pool_, engine::PoolMemory::Allocate(rig->config_, kDtype, options.pool_bytes));
   CHORUS_RETURN_IF_ERROR(rig->OpenCatalog());
   CHORUS_RETURN_IF_ERROR(rig->StartEngine());
   return rig;
@@ -86,7 +84,7 @@ absl::StatusOr<AdapterRef> EngineRig::Upload(const std::string& dir) {
 absl::Status EngineRig::StartEngine() {
   CHORUS_ASSIGN_OR_RETURN(
       engine::Weights weights,
-      engine::Weights::Load(options_.model_dir, config_, RigDtype(), engine::Shard{}));
+      engine::Weights::Load(options_.model_dir, config_, kDtype, engine::Shard{}));
   weights_bytes_ = weights.bytes();
   const engine::EngineOptions options;
   engine::Engine::Model model;
@@ -101,7 +99,7 @@ absl::Status EngineRig::StartEngine() {
                                                     {.num_workers = options_.num_workers,
                                                      .max_rows = options.max_step_tokens}));
   workspace_bytes_ = runner->workspace_bytes();
-  auto timed = std::make_unique<TimedRunner>(config_, RigDtype(), std::move(runner));
+  auto timed = std::make_unique<TimedRunner>(config_, kDtype, std::move(runner));
   runner_ = timed.get();
   model.runner = std::move(timed);
   CHORUS_ASSIGN_OR_RETURN(

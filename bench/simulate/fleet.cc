@@ -8,7 +8,19 @@
 
 namespace chorus::bench {
 
+using cli::TraceRequest;
 using nlohmann::json;
+
+namespace {
+
+// One more than the largest index.
+int64_t NumAdapters(const Trace& trace) {
+  int32_t most = -1;
+  for (const TraceRequest& request : trace) most = std::max(most, request.adapter.value_or(-1));
+  return most + 1;
+}
+
+}  // namespace
 
 // One replica, and what is seen of it.
 class Fleet::Member : public ReplicaListener {
@@ -31,7 +43,7 @@ class Fleet::Member : public ReplicaListener {
       record.end = now;
       record.reason = event.reason;
       if (event.reason == engine::FinishReason::kLength) {
-        CHORUS_CHECK_EQ(record.tokens, fleet_->trace_.requests[request].output);
+        CHORUS_CHECK_EQ(record.tokens, fleet_->trace_[request].output_tokens);
       }
       fleet_->router_.OnEnded(number_);
     }
@@ -59,11 +71,11 @@ class Fleet::Member : public ReplicaListener {
 Fleet::Fleet(const FleetOptions& options, const Trace& trace)
     : options_(options),
       trace_(trace),
-      adapters_(MakeAdapters(options.machine, trace.num_adapters(), options.ranks,
-                             options.attention_only)),
+      adapters_(
+          MakeAdapters(options.machine, NumAdapters(trace), options.ranks, options.attention_only)),
       router_(options.router, options.replicas, options.load_bound, options.seed),
-      records_(trace.requests.size()),
-      replica_of_(trace.requests.size()) {
+      records_(trace.size()),
+      replica_of_(trace.size()) {
   for (int i = 0; i < options.replicas; ++i) {
     members_.push_back(std::make_unique<Member>(this, i));
   }
@@ -73,7 +85,7 @@ Fleet::~Fleet() = default;
 
 void Fleet::Run() {
   const double begin = ProcessorSeconds();
-  for (size_t i = 0; i < trace_.requests.size(); ++i) Send(i);
+  for (size_t i = 0; i < trace_.size(); ++i) Send(i);
   AdvanceBefore(kNever);
   for (const std::unique_ptr<Member>& member : members_) CheckEnd(*member);
   seconds_ = ProcessorSeconds() - begin;
@@ -96,13 +108,14 @@ void Fleet::Schedule(size_t member) {
 }
 
 void Fleet::Send(size_t index) {
+  const TraceRequest& of = trace_[index];
   RequestRecord& record = records_[index];
-  record.arrival = NanosOf(trace_.requests[index].arrival);
+  record.arrival = absl::ToInt64Nanoseconds(of.arrival);
   AdvanceBefore(record.arrival);
   engine::GenerateRequest request = RequestOf(index);
   // Replicas are all alike: what one refuses, all do.
   if (!members_[0]->replica()->Validate(request).ok()) return;
-  const int to = router_.Pick(trace_.requests[index].adapter);
+  const int to = router_.Pick(of.adapter.value_or(-1));
   replica_of_[index] = to;
   Member& member = *members_[static_cast<size_t>(to)];
   ++member.requests;
@@ -113,17 +126,17 @@ void Fleet::Send(size_t index) {
 
 // Prompts differ from their first token on, so that none is found in the prefix cache.
 engine::GenerateRequest Fleet::RequestOf(size_t index) const {
-  const TraceRequest& of = trace_.requests[index];
+  const TraceRequest& of = trace_[index];
   engine::GenerateRequest request;
-  request.tenant = trace_.tenants[static_cast<size_t>(of.tenant)];
-  if (of.adapter >= 0) request.adapter = adapters_[static_cast<size_t>(of.adapter)];
-  request.prompt.assign(static_cast<size_t>(of.prompt), 1);
+  request.tenant = of.tenant;
+  if (of.adapter) request.adapter = adapters_[static_cast<size_t>(*of.adapter)];
+  request.prompt.assign(static_cast<size_t>(of.prompt_tokens), 1);
   auto number = static_cast<int64_t>(index);
   for (size_t i = 0; i < request.prompt.size() && number > 0; ++i) {
     request.prompt[i] = static_cast<int32_t>(number % options_.machine.model.vocabulary);
     number /= options_.machine.model.vocabulary;
   }
-  request.max_tokens = of.output;
+  request.max_tokens = of.output_tokens;
   request.ignore_eos = true;
   return request;
 }

@@ -11,10 +11,12 @@
 #include "bench/simulate/outcome.h"
 #include "bench/simulate/replica.h"
 #include "bench/simulate/router.h"
-#include "bench/simulate/trace.h"
 #include "nlohmann/json.hpp"
+#include "server/cli/trace_file.h"
 
 namespace chorus::bench {
+
+using Trace = std::vector<cli::TraceRequest>;  // in order of arrival
 
 struct FleetOptions {
   Machine machine;

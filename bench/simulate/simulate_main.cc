@@ -2,7 +2,6 @@
 //
 //   chorus_simulate < SCENARIO               runs a scenario (scenario.h) and prints its figures
 //   chorus_simulate soak REQUESTS SEED       soak.h; stderr names each phase's seed as it begins
-#include <fstream>
 #include <iostream>
 
 #include "absl/strings/numbers.h"
@@ -18,9 +17,7 @@ using nlohmann::json;
 absl::StatusOr<json> RunScenario(std::istream* input) {
   CHORUS_ASSIGN_OR_RETURN(const Scenario scenario,
                           ParseScenario(json::parse(*input, nullptr, false)));
-  std::ifstream file(scenario.trace);
-  if (!file) return absl::NotFoundError("trace " + scenario.trace + ": cannot be read");
-  CHORUS_ASSIGN_OR_RETURN(const Trace trace, ReadTrace(&file));
+  CHORUS_ASSIGN_OR_RETURN(const Trace trace, cli::ReadTrace(scenario.trace));
   Fleet fleet(scenario.fleet, trace);
   fleet.Run();
   return fleet.Figures();

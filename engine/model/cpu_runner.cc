@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/copy/copy_pages.h"
-#include "kernels/device/cpu_features.h"
 #include "kernels/sampling/sample.h"
 #include "kernels/status_macros.h"
 
@@ -41,7 +40,6 @@ absl::StatusOr<std::unique_ptr<CpuRunner>> CpuRunner::Create(const ModelConfig& 
                      Geometry(config.layers, config.kv_heads, config.head_dim, weights.dtype()),
                      ", got ", Geometry(pool.num_slabs, pool.kv_heads, pool.head_dim, pool.dtype)));
   }
-  if (weights.dtype() == DType::kBf16) CHORUS_RETURN_IF_ERROR(kernels::RequireCpuBf16("runner"));
   CHORUS_RETURN_IF_ERROR(CheckOption("num_workers", options.num_workers, 1, 1024));
   CHORUS_RETURN_IF_ERROR(CheckOption("max_rows", options.max_rows, 1, 1 << 20));
   CHORUS_RETURN_IF_ERROR(CheckOption("max_slots", options.max_slots, 1, 1 << 24));

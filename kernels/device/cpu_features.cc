@@ -1,8 +1,13 @@
 #include "kernels/device/cpu_features.h"
 
-#include "absl/strings/str_cat.h"
+#include <atomic>
 
 namespace chorus::kernels {
+namespace {
+
+std::atomic<bool> use_bf16{true};
+
+}  // namespace
 
 bool CpuHasBf16() {
 #if defined(__x86_64__)
@@ -10,16 +15,12 @@ bool CpuHasBf16() {
   static const bool has =
       __builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
       __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
-  return has;
+  return has && use_bf16.load(std::memory_order_relaxed);
 #else
   return false;
 #endif
 }
 
-absl::Status RequireCpuBf16(absl::string_view op) {
-  if (CpuHasBf16()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      op, ": bf16 needs a processor with AVX-512 BF16, which this one is not; use f32"));
-}
+void UseCpuBf16ForTest(bool use) { use_bf16.store(use, std::memory_order_relaxed); }
 
 }  // namespace chorus::kernels

@@ -19,7 +19,9 @@ void LinearCpu(const LinearArgs& args, ComputePool& pool) {
   const int64_t rows = args.x.rows;
   const int64_t panels = CeilDiv(args.weight->outputs(), kPanelOutputs);
   const int64_t tiles = CeilDiv(rows, kTileRows);
-  const auto piece = args.weight->dtype() == DType::kBf16 ? LinearPieceBf16 : LinearPieceF32;
+  const auto piece = args.weight->dtype() == DType::kF32 ? LinearPieceF32
+                     : CpuHasBf16()                      ? LinearPieceAvx512Bf16
+                                                         : LinearPieceBf16;
   pool.ParallelFor(tiles * panels, 1, [&](int64_t begin, int64_t end, int) {
     while (begin < end) {
       const int64_t tile = begin / panels;
@@ -43,7 +45,6 @@ absl::Status Linear(const LinearArgs& args, const Stream& stream) {
   CHORUS_RETURN_IF_ERROR(
       check.Tensor("x", args.x, ArgCheck::kAny, weight.inputs(), {weight.dtype()}));
   CHORUS_RETURN_IF_ERROR(check.Tensor("y", args.y, rows, weight.outputs(), {DType::kF32}));
-  if (weight.dtype() == DType::kBf16) CHORUS_RETURN_IF_ERROR(RequireCpuBf16("Linear"));
   if (rows == 0) return absl::OkStatus();
   LinearCpu(args, stream.cpu());
   return absl::OkStatus();

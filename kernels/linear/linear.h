@@ -3,7 +3,6 @@
 #define CHORUS_KERNELS_LINEAR_LINEAR_H_
 
 #include "absl/status/status.h"
-#include "kernels/device/cpu_features.h"
 #include "kernels/device/stream.h"
 #include "kernels/linear/packed_matrix.h"
 
@@ -19,7 +18,7 @@ struct LinearArgs {
 
 // Each output is one sum over the inputs in ascending order, whatever the number of rows or
 // threads, so a row's bits depend on nothing but the row. InvalidArgument on shapes or types that
-// do not fit; FailedPrecondition for bf16 on a processor without AVX-512 BF16.
+// do not fit.
 absl::Status Linear(const LinearArgs& args, const Stream& stream);
 
 }  // namespace chorus::kernels

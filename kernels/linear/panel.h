@@ -1,7 +1,7 @@
 // The packed layout that PackedMatrix writes and Linear reads. Outputs come in panels of 48, three
 // AVX-512 vectors: with eight rows that is 24 accumulators in registers, and 48 divides most
 // models' widths. A panel is one contiguous stream, so a step reads the weights in order:
-//   bf16   [outputs/48][inputs/2][48][2]    pairs, as vdpbf16ps takes them
+//   bf16   [outputs/48][inputs/2][48][2]    pairs, as AVX-512's vdpbf16ps takes them
 //   f32    [outputs/48][inputs][48]
 // Outputs behind the last one and the odd half of the last pair are zero.
 #ifndef CHORUS_KERNELS_LINEAR_PANEL_H_
@@ -38,8 +38,9 @@ struct LinearPiece {
 };
 
 void LinearPieceF32(const LinearArgs& args, const LinearPiece& piece);
-// REQUIRES: CpuHasBf16().
 void LinearPieceBf16(const LinearArgs& args, const LinearPiece& piece);
+// REQUIRES: CpuHasBf16().
+void LinearPieceAvx512Bf16(const LinearArgs& args, const LinearPiece& piece);
 
 }  // namespace chorus::kernels
 

@@ -51,7 +51,9 @@ void ShrinkCpu(const LoraShrinkArgs& args, ComputePool& pool) {
     total += piece.block_end * BlockCost(args.x.cols, piece.num_rows);
   });
   if (total == 0) return;
-  const auto run = args.pool.dtype == DType::kBf16 ? ShrinkPieceBf16 : ShrinkPieceF32;
+  const auto run = args.pool.dtype == DType::kF32 ? ShrinkPieceF32
+                   : CpuHasBf16()                 ? ShrinkPieceAvx512Bf16
+                                                  : ShrinkPieceBf16;
   const auto work = [&](int worker, int num_workers) {
     WorkShare share(total, worker, num_workers);
     ShrinkPiece held;  // waits until its successor is known
@@ -87,7 +89,6 @@ absl::Status LoraShrink(const LoraShrinkArgs& args, const Stream& stream) {
                                                 .rows = args.x.rows,
                                                 .xa_cols = args.xa.cols,
                                                 .inputs = std::max<int64_t>(args.x.cols, 1)}));
-  if (args.pool.dtype == DType::kBf16) CHORUS_RETURN_IF_ERROR(RequireCpuBf16("LoraShrink"));
   ShrinkCpu(args, stream.cpu());
   return absl::OkStatus();
 }

@@ -24,8 +24,9 @@ struct ShrinkPiece {
 
 // `next` is what to ask for meanwhile.
 void ShrinkPieceF32(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileFetcher next);
-// REQUIRES: CpuHasBf16().
 void ShrinkPieceBf16(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileFetcher next);
+// REQUIRES: CpuHasBf16().
+void ShrinkPieceAvx512Bf16(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileFetcher next);
 
 }  // namespace chorus::kernels
 

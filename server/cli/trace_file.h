@@ -23,8 +23,8 @@ struct TraceRequest {
   std::string tenant;
 };
 
-// At least one request. InvalidArgument with the line that is none; NotFound and others when the
-// file cannot be read.
+// At least one request. InvalidArgument naming the file, the line, the field, what was expected and
+// what came; NotFound and others when the file cannot be read.
 absl::StatusOr<std::vector<TraceRequest>> ReadTrace(const std::string& path);
 
 }  // namespace chorus::cli

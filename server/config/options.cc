@@ -35,8 +35,8 @@ void AddModel(Table* table) {
       [](auto& c) -> auto& { return c.served_model_name; }));
   table->push_back(ChoiceOption({"dtype", group, "TYPE",
                                  "Type in which weights, KV and adapters are kept and computed. "
-                                 "auto: bf16 where the processor has it, else f32; on a GPU the "
-                                 "model's own of bf16 and f16, else bf16."},
+                                 "auto: the model's own, on the CPU of bf16 and f32, else f32, on a "
+                                 "GPU of bf16 and f16, else bf16."},
                                 [](auto& c) -> auto& { return c.dtype; },
                                 {"auto", "bf16", "f16", "f32"}));
   table->push_back(FormOption(

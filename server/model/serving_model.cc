@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "engine/refusal.h"
-#include "kernels/device/cpu_features.h"
 #include "kernels/status_macros.h"
 
 namespace chorus::server {
@@ -34,7 +33,6 @@ absl::StatusOr<kernels::DType> ChooseCpuType(ComputeType wanted, kernels::DType 
     case ComputeType::kF32:
       return kernels::DType::kF32;
     case ComputeType::kBf16:
-      CHORUS_RETURN_IF_ERROR(kernels::RequireCpuBf16("--dtype=bf16"));
       return kernels::DType::kBf16;
     case ComputeType::kF16:
       return WrongType("auto, bf16 or f32 on the CPU", "f16");
@@ -42,8 +40,7 @@ absl::StatusOr<kernels::DType> ChooseCpuType(ComputeType wanted, kernels::DType 
       break;
   }
   // f16 values would overflow or lose bits in bf16, f32 ones lose bits: those files run in f32.
-  const bool bf16 = file_dtype == kernels::DType::kBf16 && kernels::CpuHasBf16();
-  return bf16 ? kernels::DType::kBf16 : kernels::DType::kF32;
+  return file_dtype == kernels::DType::kBf16 ? kernels::DType::kBf16 : kernels::DType::kF32;
 }
 
 }  // namespace

@@ -377,7 +377,7 @@ class CacheTest(unittest.TestCase):
         self.assertIn("downloads 0.1 GB", said.getvalue())
 
     def test_what_is_not_installed_is_missing_with_its_reason(self):
-        place = types.SimpleNamespace(cache=self.cache, fingerprint=lambda: "f", dtype="bf16")
+        place = types.SimpleNamespace(cache=self.cache, fingerprint=lambda: "f")
         for peer in (vllm, llama_cpp, peft_peer):
             self.assertRegex(peer.why_missing(place), "^not (installed|built)")
 

@@ -200,7 +200,7 @@ class FleetTest(unittest.TestCase):
             json.dump(self.MODEL, out)
 
     def test_ranks_follow_one_another_and_the_bytes_are_those_of_the_files(self):
-        mixed = fleet.Fleet(self.scratch, (64, 32, 16, 8), element_bytes=2)
+        mixed = fleet.Fleet(self.scratch, (64, 32, 16, 8))
         self.assertEqual([mixed.shape(i).rank for i in range(5)], [64, 32, 16, 8, 64])
         # q and o are 576 to 576, k and v 576 to 192.
         self.assertEqual(mixed.rank_bytes, 2 * 30 * (2 * (576 + 576) + 2 * (576 + 192)))
@@ -213,7 +213,7 @@ class FleetTest(unittest.TestCase):
         self.assertGreater(mixed.disk_bytes(5), 2 * mixed.rank_bytes * (64 + 32 + 16 + 8 + 64))
 
     def test_the_same_seed_writes_the_same_adapter_and_another_one_another(self):
-        shape = fleet.Fleet(self.scratch, (8,), 2).shape(0)
+        shape = fleet.Fleet(self.scratch, (8,)).shape(0)
         contents = []
         for seed in (1, 1, 2):
             shape.write(self.scratch, seed)

@@ -40,10 +40,9 @@ def run(*words):
 @pytest.fixture(scope="module")
 def served(start_daemon, model_dir, tmp_path_factory):
     """A server with COUNT of the suite's adapters, and the fleet."""
-    daemon = start_daemon()
+    daemon = start_daemon(dtype="bf16")
     with Client(daemon.address) as client:
-        element_bytes = {"bf16": 2, "f32": 4}[client.info().dtype]
-        fleet = fleets.Fleet(str(model_dir), RANKS, element_bytes)
+        fleet = fleets.Fleet(str(model_dir), RANKS)
         took = fleet.register(Uploader(daemon.address), COUNT, str(tmp_path_factory.mktemp("up")))
         assert took["adapters"] == COUNT
         yield daemon, client, fleet
@@ -57,7 +56,7 @@ def test_adapters_are_taken_and_the_bytes_are_those_that_were_announced(served):
         assert adapter.digest == fleet.digests[index]
         assert list(adapter.warnings) == []
         image = next((daemon.directory / "store" / "images").glob(f"*/{adapter.digest[7:]}"))
-        assert image.stat().st_size == fleet.shape(index).image_bytes(fleet.element_bytes)
+        assert image.stat().st_size == fleet.shape(index).image_bytes()
     written = fleets.tree_bytes(daemon.directory / "store")
     announced = fleet.disk_bytes(COUNT)
     assert announced - COUNT * fleets.MANIFEST_BYTES <= written <= announced

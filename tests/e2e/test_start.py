@@ -152,16 +152,6 @@ def test_a_chat_template_file_that_cannot_be_read_is_no_start(tmp_path):
         assert started.returncode == 1 and path.name in started.stderr
 
 
-def test_bf16_is_refused_by_the_features_name_where_it_is_missing(tmp_path):
-    with open("/proc/cpuinfo", encoding="ascii") as cpuinfo:
-        if "avx512_bf16" in cpuinfo.read():
-            pytest.skip("this processor has bf16")
-    daemon = Daemon(tmp_path / "d", tiny_model.write(tmp_path / "model"), dtype="bf16")
-    started = run(*daemon.arguments()[1:])
-    assert started.returncode == 1
-    assert "--dtype=bf16" in started.stderr and "bf16" in started.stderr.lower()
-
-
 def test_the_log_says_which_device_and_what_memory_is_for(start_daemon):
     daemon = start_daemon(device="cpu")
     assert 'device chosen device=cpu why="as asked for"' in daemon.log

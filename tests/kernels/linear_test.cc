@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/cpu_way.h"
 #include "tests/support/reference/linear.h"
 #include "tests/support/targets.h"
 #include "tests/support/test_tensor.h"
@@ -39,12 +40,7 @@ TestTensor RunLinear(const TestTensor& x, const PackedMatrix& weight, const floa
   return y;
 }
 
-class LinearTest : public testing::TestWithParam<DType> {
- protected:
-  void SetUp() override {
-    if (GetParam() == DType::kBf16 && !CpuHasBf16()) GTEST_SKIP() << "no AVX-512 BF16";
-  }
-};
+class LinearTest : public test::CpuWayTest {};
 
 void ExpectNearReference(const TestTensor& x, const TestTensor& w, const TestTensor& y,
                          const std::vector<float>& bias, const TestTensor* added) {
@@ -62,11 +58,11 @@ void ExpectNearReference(const TestTensor& x, const TestTensor& w, const TestTen
 TEST_P(LinearTest, MatchesTheReferenceAtAwkwardSizes) {
   for (const auto& [outputs, inputs] : std::vector<std::pair<int64_t, int64_t>>{
            {1, 1}, {3, 2}, {47, 63}, {48, 64}, {49, 65}, {112, 576}, {200, 1536}, {50, 4103}}) {
-    const TestTensor w = TestTensor(GetParam(), outputs, inputs).Fill(1);
+    const TestTensor w = TestTensor(dtype(), outputs, inputs).Fill(1);
     const PackedMatrix packed = Pack(w);
     const std::vector<float> bias = test::CounterValues(3, outputs);
     for (const int64_t rows : {0, 1, 2, 7, 16, 17}) {
-      const TestTensor x = TestTensor(GetParam(), rows, inputs).Fill(2);
+      const TestTensor x = TestTensor(dtype(), rows, inputs).Fill(2);
       const TestTensor y = RunLinear(x, packed, bias.data(), 2);
       ExpectNearReference(x, w, y, bias, nullptr);
     }
@@ -74,14 +70,14 @@ TEST_P(LinearTest, MatchesTheReferenceAtAwkwardSizes) {
 }
 
 TEST_P(LinearTest, MatchesTheReferenceWithManyRows) {
-  const TestTensor w = TestTensor(GetParam(), 100, 64).Fill(1);
-  const TestTensor x = TestTensor(GetParam(), 300, 64).Fill(2);
+  const TestTensor w = TestTensor(dtype(), 100, 64).Fill(1);
+  const TestTensor x = TestTensor(dtype(), 300, 64).Fill(2);
   ExpectNearReference(x, w, RunLinear(x, Pack(w), nullptr, 2), {}, nullptr);
 }
 
 TEST_P(LinearTest, AccumulatesIntoY) {
-  const TestTensor w = TestTensor(GetParam(), 75, 2100).Fill(1);
-  const TestTensor x = TestTensor(GetParam(), 5, 2100).Fill(2);
+  const TestTensor w = TestTensor(dtype(), 75, 2100).Fill(1);
+  const TestTensor x = TestTensor(dtype(), 5, 2100).Fill(2);
   const PackedMatrix packed = Pack(w);
   const std::vector<float> bias = test::CounterValues(3, 75);
   const TestTensor before = TestTensor(DType::kF32, 5, 75).Fill(4, 10.0f);
@@ -101,8 +97,8 @@ TEST_P(LinearTest, AccumulatesIntoY) {
 TEST_P(LinearTest, RowBitsDoNotDependOnNeighboursOrThreads) {
   for (const auto& [outputs, inputs] :
        std::vector<std::pair<int64_t, int64_t>>{{112, 576}, {48, 65}, {100, 4103}}) {
-    const PackedMatrix packed = Pack(TestTensor(GetParam(), outputs, inputs).Fill(1));
-    const TestTensor x = TestTensor(GetParam(), 300, inputs).Fill(2);
+    const PackedMatrix packed = Pack(TestTensor(dtype(), outputs, inputs).Fill(1));
+    const TestTensor x = TestTensor(dtype(), 300, inputs).Fill(2);
     const TestTensor all = RunLinear(x, packed, nullptr, 1);
     for (const int workers : {2, 3}) {
       const TestTensor same = RunLinear(x, packed, nullptr, workers);
@@ -122,8 +118,8 @@ TEST_P(LinearTest, RowBitsDoNotDependOnNeighboursOrThreads) {
 }
 
 TEST_P(LinearTest, RowOfNansLeavesItsNeighboursAlone) {
-  const PackedMatrix packed = Pack(TestTensor(GetParam(), 60, 63).Fill(1));
-  TestTensor x = TestTensor(GetParam(), 9, 63).Fill(2);
+  const PackedMatrix packed = Pack(TestTensor(dtype(), 60, 63).Fill(1));
+  TestTensor x = TestTensor(dtype(), 9, 63).Fill(2);
   const TestTensor clean = RunLinear(x, packed, nullptr, 2);
   for (int64_t i = 0; i < 63; ++i) x.Set(4, i, std::nanf(""));
   const TestTensor y = RunLinear(x, packed, nullptr, 2);
@@ -135,16 +131,16 @@ TEST_P(LinearTest, RowOfNansLeavesItsNeighboursAlone) {
 }
 
 TEST_P(LinearTest, RefusesShapesThatDoNotFit) {
-  const PackedMatrix weight = Pack(TestTensor(GetParam(), 4, 6).Fill(1));
+  const PackedMatrix weight = Pack(TestTensor(dtype(), 4, 6).Fill(1));
   ComputePool pool(1);
-  const TestTensor x = TestTensor(GetParam(), 2, 5).Fill(2);
+  const TestTensor x = TestTensor(dtype(), 2, 5).Fill(2);
   const TestTensor y(DType::kF32, 2, 4);
   const absl::Status status =
       Linear({.x = x.view(), .weight = &weight, .y = y.view()}, Stream::Cpu(&pool));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(status.message(), "Linear: x is [2, 5] " + test::NameOf(GetParam()) +
-                                  ", want [any, 6] " + test::NameOf(GetParam()));
-  TensorView on_gpu = TestTensor(GetParam(), 2, 6).view();
+  EXPECT_EQ(status.message(), "Linear: x is [2, 5] " + test::NameOf(dtype()) + ", want [any, 6] " +
+                                  test::NameOf(dtype()));
+  TensorView on_gpu = TestTensor(dtype(), 2, 6).view();
   on_gpu.device = DeviceType::kCuda;
   EXPECT_THAT(
       std::string(
@@ -152,12 +148,9 @@ TEST_P(LinearTest, RefusesShapesThatDoNotFit) {
       testing::HasSubstr("this build has no CUDA backend"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, LinearTest, testing::Values(DType::kF32, DType::kBf16),
-                         [](const auto& info) { return test::NameOf(info.param); });
-
-TEST(LinearTargetsTest, EveryTargetMatchesTheReferenceAndKeepsTheLaw) {
-  const TestTensor w = TestTensor(DType::kF32, 77, 130).Fill(1);
-  const TestTensor x = TestTensor(DType::kF32, 13, 130).Fill(2);
+TEST_P(LinearTest, EveryTargetMatchesTheReferenceAndKeepsTheLaw) {
+  const TestTensor w = TestTensor(dtype(), 77, 131).Fill(1);
+  const TestTensor x = TestTensor(dtype(), 13, 131).Fill(2);
   const PackedMatrix packed = Pack(w);
   test::ForEachTarget([&] {
     const TestTensor y = RunLinear(x, packed, nullptr, 2);
@@ -167,6 +160,8 @@ TEST(LinearTargetsTest, EveryTargetMatchesTheReferenceAndKeepsTheLaw) {
     }
   });
 }
+
+INSTANTIATE_TEST_SUITE_P(Cpu, LinearTest, test::AllCpuWays(), test::NameOfCpuWay);
 
 TEST(PackedMatrixTest, GivesBackWhatWasSet) {
   for (const DType dtype : {DType::kF32, DType::kBf16}) {

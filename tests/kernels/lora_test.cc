@@ -4,9 +4,9 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/device/cpu_features.h"
 #include "kernels/lora/expand.h"
 #include "kernels/lora/shrink.h"
+#include "tests/support/cpu_way.h"
 #include "tests/support/lora_fixture.h"
 #include "tests/support/targets.h"
 #include "tests/support/tolerance.h"
@@ -104,12 +104,7 @@ struct Batch {
   int64_t outputs = 0;
 };
 
-class LoraTest : public testing::TestWithParam<DType> {
- protected:
-  void SetUp() override {
-    if (GetParam() == DType::kBf16 && !CpuHasBf16()) GTEST_SKIP() << "no AVX-512 BF16";
-  }
-};
+class LoraTest : public test::CpuWayTest {};
 
 void ExpectShrinkNearReference(const Batch& batch, const TestTensor& x, const TestTensor& xa,
                                const LoraSegment& segment) {
@@ -155,9 +150,9 @@ TEST_P(LoraTest, MatchesTheReferenceAtEveryRank) {
   for (const int64_t inputs : {64, 112, 576, 1530}) {
     for (const int rank : kRanks) {
       if (inputs == 1530 && rank % 8 == 0) continue;
-      const Batch batch(GetParam(), inputs, {{rank, 0, rank}, {1, rank, 3}});
+      const Batch batch(dtype(), inputs, {{rank, 0, rank}, {1, rank, 3}});
       const int rows = rank < 20 ? 9 : 3;
-      const TestTensor x = TestTensor(GetParam(), rows + 3, inputs).Fill(7);
+      const TestTensor x = TestTensor(dtype(), rows + 3, inputs).Fill(7);
       const std::vector<LoraSegment> segments = {{0, 1, rows - 1}, {1, rows + 1, 1}};
       const TestTensor xa = batch.Shrink(x, segments, 2);
       const TestTensor before = TestTensor(DType::kF32, x.rows(), batch.outputs).Fill(8);
@@ -177,10 +172,10 @@ TEST_P(LoraTest, MatchesTheReferenceAtEveryRank) {
 // The law: mixed batches, other threads and other cells give each row the bits it gets alone.
 TEST_P(LoraTest, RowBitsDoNotDependOnNeighboursThreadsOrCells) {
   const std::vector<std::vector<int>> ranks = {{16, 16, 16}, {8, 0, 33}, {1, 100, 7}, {0, 9, 0}};
-  const Batch batch(GetParam(), 576, ranks);
-  const Batch elsewhere(GetParam(), 576, ranks, /*placement=*/2);
+  const Batch batch(dtype(), 576, ranks);
+  const Batch elsewhere(dtype(), 576, ranks, /*placement=*/2);
   const std::vector<LoraSegment> segments = {{2, 0, 1}, {0, 1, 64}, {1, 65, 7}, {3, 80, 17}};
-  const TestTensor x = TestTensor(GetParam(), 100, 576).Fill(7);
+  const TestTensor x = TestTensor(dtype(), 100, 576).Fill(7);
   const TestTensor before = TestTensor(DType::kF32, 100, batch.outputs).Fill(8);
   const TestTensor xa = batch.Shrink(x, segments, 1);
   const TestTensor y = batch.Expand(xa, before, segments, 1);
@@ -200,8 +195,8 @@ TEST_P(LoraTest, RowBitsDoNotDependOnNeighboursThreadsOrCells) {
 }
 
 TEST_P(LoraTest, RefusesWhatDoesNotFit) {
-  Batch batch(GetParam(), 64, {{8, 8, 8}});
-  const TestTensor x = TestTensor(GetParam(), 4, 64).Fill(7);
+  Batch batch(dtype(), 64, {{8, 8, 8}});
+  const TestTensor x = TestTensor(dtype(), 4, 64).Fill(7);
   TestTensor xa(DType::kF32, 4, 24);
   ComputePool pool(1);
   const auto shrink = [&](const std::vector<LoraSegment>& segments, int64_t xa_cols) {
@@ -224,8 +219,8 @@ TEST_P(LoraTest, RefusesWhatDoesNotFit) {
 }
 
 TEST_P(LoraTest, EveryTargetMatchesTheReference) {
-  const Batch batch(GetParam(), 72, {{9, 0, 20}});
-  const TestTensor x = TestTensor(GetParam(), 5, 72).Fill(7);
+  const Batch batch(dtype(), 72, {{9, 0, 20}});
+  const TestTensor x = TestTensor(dtype(), 5, 72).Fill(7);
   const TestTensor before = TestTensor(DType::kF32, 5, batch.outputs).Fill(8);
   const LoraSegment segment = {0, 0, 5};
   test::ForEachTarget([&] {
@@ -236,8 +231,7 @@ TEST_P(LoraTest, EveryTargetMatchesTheReference) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, LoraTest, testing::Values(DType::kF32, DType::kBf16),
-                         [](const auto& info) { return test::NameOf(info.param); });
+INSTANTIATE_TEST_SUITE_P(Cpu, LoraTest, test::AllCpuWays(), test::NameOfCpuWay);
 
 }  // namespace
 }  // namespace chorus::kernels

@@ -9,7 +9,6 @@
 #include "engine/backend/device_backend.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/device/cpu_features.h"
 #include "tests/engine/model/engine_run.h"
 #include "tests/simt/library_ops_sim.h"
 #include "tests/simt/sim_device.h"
@@ -105,7 +104,6 @@ engine::EngineStats StatsWhen(EngineRun& run, bool (*there)(const engine::Engine
 float Logprob(uint32_t bits) { return std::bit_cast<float>(bits); }
 
 TEST_F(EngineSimTest, AMixOfAdaptersHearsWhatTheCpuSaysWhereTheGapAllows) {
-  if (!kernels::RequireCpuBf16("test").ok()) GTEST_SKIP() << "this processor has no AVX-512 BF16";
   constexpr int kRequests = 10;
   sim_.seed = 21;
   const std::unique_ptr<EngineRun> sim = OnSimulator();

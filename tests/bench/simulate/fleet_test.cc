@@ -1,8 +1,6 @@
 // Traces on replicas: times that can be worked out by hand, and that a run repeats exactly.
 #include "bench/simulate/fleet.h"
 
-#include <sstream>
-
 #include "bench/simulate/simulated_adapter.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -15,10 +13,6 @@ using nlohmann::json;
 
 constexpr Nanos kMs = 1'000'000;
 
-Trace TraceOf(std::vector<TraceRequest> requests) {
-  return {.requests = std::move(requests), .tenants = {"t"}};
-}
-
 FleetOptions OptionsOf(const Machine& machine) {
   FleetOptions options;
   options.machine = machine;
@@ -30,10 +24,11 @@ TEST(FleetTest, TokensComeAtTheEndsOfStepsAndArrivalsWaitForThem) {
   // joins the second step, and what arrives at 31 the one that begins at 40.
   FleetOptions options = OptionsOf(MachineOf(10e-3));
   options.engine.max_prefill_chunk = 100;
-  const Trace trace = TraceOf({{.arrival = 0.0, .prompt = 150, .output = 3},
-                               {.arrival = 5e-3, .prompt = 10, .output = 2},
-                               {.arrival = 31e-3, .prompt = 10, .output = 1},
-                               {.arrival = 200e-3, .prompt = 10, .output = 1}});
+  const Trace trace = {
+      {.arrival = absl::ZeroDuration(), .prompt_tokens = 150, .output_tokens = 3},
+      {.arrival = absl::Milliseconds(5), .prompt_tokens = 10, .output_tokens = 2},
+      {.arrival = absl::Milliseconds(31), .prompt_tokens = 10, .output_tokens = 1},
+      {.arrival = absl::Milliseconds(200), .prompt_tokens = 10, .output_tokens = 1}};
   Fleet fleet(options, trace);
   fleet.Run();
   const auto& records = fleet.records();
@@ -57,8 +52,7 @@ TEST(FleetTest, AttainmentCountsThoseThatWaitTooLong) {
   FleetOptions options = OptionsOf(MachineOf(10e-3));
   options.engine.max_running = 1;
   options.first_token_limit_s = 25e-3;
-  std::vector<TraceRequest> requests(4, {.arrival = 0.0, .prompt = 5, .output = 1});
-  const Trace trace = TraceOf(requests);
+  const Trace trace(4, {.arrival = absl::ZeroDuration(), .prompt_tokens = 5, .output_tokens = 1});
   Fleet fleet(options, trace);
   fleet.Run();
   const json figures = fleet.Figures();
@@ -68,8 +62,8 @@ TEST(FleetTest, AttainmentCountsThoseThatWaitTooLong) {
 
 TEST(FleetTest, WhatNoPoolCouldHoldIsRefusedAndTheRestIsServed) {
   FleetOptions options = OptionsOf(MachineOf(10e-3, /*pages=*/10));
-  const Trace trace = TraceOf(
-      {{.arrival = 0.0, .prompt = 500, .output = 3}, {.arrival = 0.0, .prompt = 50, .output = 3}});
+  const Trace trace = {{.arrival = absl::ZeroDuration(), .prompt_tokens = 500, .output_tokens = 3},
+                       {.arrival = absl::ZeroDuration(), .prompt_tokens = 50, .output_tokens = 3}};
   Fleet fleet(options, trace);
   fleet.Run();
   EXPECT_EQ(fleet.Figures()["refused"], 1);
@@ -78,13 +72,16 @@ TEST(FleetTest, WhatNoPoolCouldHoldIsRefusedAndTheRestIsServed) {
 
 // Requests of 60 adapters on a pool that holds a few of them.
 Trace BusyTrace() {
-  Trace trace = TraceOf({});
+  Trace trace;
   std::mt19937 random(7);
   for (int i = 0; i < 400; ++i) {
-    trace.requests.push_back({.arrival = i * 4e-3,
-                              .adapter = static_cast<int64_t>(random() % 60) - 1,
-                              .prompt = 1 + static_cast<int32_t>(random() % 200),
-                              .output = 1 + static_cast<int32_t>(random() % 50)});
+    cli::TraceRequest request;
+    request.arrival = i * absl::Milliseconds(4);
+    const auto adapter = static_cast<int32_t>(random() % 60);
+    if (adapter > 0) request.adapter = adapter - 1;
+    request.prompt_tokens = 1 + static_cast<int32_t>(random() % 200);
+    request.output_tokens = 1 + static_cast<int32_t>(random() % 50);
+    trace.push_back(request);
   }
   return trace;
 }
@@ -137,43 +134,15 @@ TEST(FleetTest, AStepWaitsForTheLastLayerOfWhatArrives) {
   options.ranks = {8};
   options.engine.max_prefill_chunk = 2;  // so that the step's rows tell how long one takes
   options.engine.max_step_tokens = 64;
-  const Trace trace = TraceOf({{.arrival = 0.0, .prompt = 1, .output = 20},
-                               {.arrival = 5e-3, .adapter = 0, .prompt = 2, .output = 1}});
+  const Trace trace = {
+      {.arrival = absl::ZeroDuration(), .prompt_tokens = 1, .output_tokens = 20},
+      {.arrival = absl::Milliseconds(5), .adapter = 0, .prompt_tokens = 2, .output_tokens = 1}};
   Fleet fleet(options, trace);
   fleet.Run();
   // Seen at 10, copied from 10 to 30. At 20 one layer is there, and a step of two rows would take
   // 20 ms at the last steps' pace: it begins, and would end at 30, but for the last layer, which is
   // computed from 30 to 35.
   EXPECT_EQ(fleet.records()[1].first, 35 * kMs);
-}
-
-TEST(TraceTest, LinesAreReadAndFaultsAreNamed) {
-  const auto read = [](const std::string& text) {
-    std::istringstream lines(text);
-    return ReadTrace(&lines);
-  };
-  const std::string good =
-      R"({"arrival": 0.5, "adapter": 3, "prompt": 7, "output": 9, "tenant": "b"})";
-  const std::string base =
-      R"({"arrival": 0.75, "adapter": null, "prompt": 1, "output": 1, "tenant": "a"})";
-  const auto trace = read(good + "\n" + base + "\n");
-  ASSERT_TRUE(trace.ok()) << trace.status();
-  EXPECT_EQ(trace->num_adapters(), 4);
-  EXPECT_EQ(trace->requests[0].arrival, 0.5);
-  EXPECT_EQ(trace->requests[1].adapter, -1);
-  EXPECT_EQ(trace->tenants[static_cast<size_t>(trace->requests[1].tenant)], "a");
-  const auto fault = [&](const std::string& text) {
-    return std::string(read(text).status().message());
-  };
-  EXPECT_EQ(fault(""), "trace: expected lines, got none");
-  EXPECT_EQ(fault(good + "\n[]"), "trace line 2: expected an object");
-  EXPECT_EQ(fault(good + "\n" + R"({"arrival": 1})"), "trace line 2: expected a field adapter");
-  EXPECT_EQ(fault(base + "\n" + good),
-            "trace line 2: arrival: expected seconds from 0.75 on, got 0.5");
-  EXPECT_EQ(fault(R"({"arrival": 0, "adapter": -1, "prompt": 1, "output": 1, "tenant": ""})"),
-            "trace line 1: adapter: expected null or an index, got -1");
-  EXPECT_EQ(fault(R"({"arrival": 0, "adapter": 1, "prompt": 0, "output": 1, "tenant": ""})"),
-            "trace line 1: prompt: expected at least 1, got 0");
 }
 
 TEST(DurationHistogramTest, PercentilesAreWithinOnePercent) {

@@ -1,6 +1,5 @@
 // Tiny models of every architecture, each with base and adapters, against transformers and PEFT.
 #include "gtest/gtest.h"
-#include "kernels/device/cpu_features.h"
 #include "tests/engine/model/golden_check.h"
 #include "tests/support/tiny_model.h"
 
@@ -27,9 +26,6 @@ GoldenTolerance ToleranceOf(DType dtype) {
 
 TEST_P(GoldenTest, EachAloneAsTransformersAndAllTogetherAsAlone) {
   const auto [name, dtype, heads] = GetParam();
-  if (dtype == DType::kBf16 && !kernels::RequireCpuBf16("golden").ok()) {
-    GTEST_SKIP() << "this processor has no AVX-512 BF16";
-  }
   const Golden golden(name, heads);
   const TempDir dir;
   golden.WriteModel(dir.path());

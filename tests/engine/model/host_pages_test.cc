@@ -1,5 +1,4 @@
 // Pages of KV that leave a pool on the CPU and come back.
-#include "kernels/device/cpu_features.h"
 #include "tests/support/host_pages_trip.h"
 #include "tests/support/linears_adapter.h"
 #include "tests/support/temp_dir.h"
@@ -11,7 +10,6 @@ namespace {
 class HostPagesTest : public testing::TestWithParam<kernels::DType> {};
 
 TEST_P(HostPagesTest, GoAndComeBack) {
-  if (GetParam() == kernels::DType::kBf16 && !kernels::RequireCpuBf16("test").ok()) GTEST_SKIP();
   TempDir dir;
   TinyModel::Make("LlamaForCausalLM", engine::Json::object()).Write(dir.path());
   for (const int workers : {1, 3}) {

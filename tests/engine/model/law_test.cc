@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "engine/schedule/activation.h"
 #include "gtest/gtest.h"
-#include "kernels/device/cpu_features.h"
 #include "tests/engine/model/engine_run.h"
 #include "tests/support/golden.h"
 #include "tests/support/memory_adapter.h"
@@ -251,9 +250,6 @@ int FromEnvironment(const char* name, int otherwise) {
 
 TEST_P(LawTest, EachRequestHearsWhatItHearsAlone) {
   const auto [name, dtype] = GetParam();
-  if (dtype == DType::kBf16 && !kernels::RequireCpuBf16("law").ok()) {
-    GTEST_SKIP() << "this processor has no AVX-512 BF16";
-  }
   const Subject subject(name, dtype);
   StartAlone(subject);
   const int only = FromEnvironment("CHORUS_LAW_SEED", 0);

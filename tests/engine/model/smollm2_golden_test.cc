@@ -9,7 +9,6 @@
 
 #include "absl/strings/escaping.h"
 #include "gtest/gtest.h"
-#include "kernels/device/cpu_features.h"
 #include "tests/engine/model/golden_check.h"
 
 namespace chorus::test {
@@ -50,9 +49,6 @@ TEST_P(SmolLm2GoldenTest, EachAloneAsTransformersAndAllTogetherAsAlone) {
   if (!std::filesystem::exists(dir + "/model.safetensors")) {
     GTEST_SKIP() << dir << " is not there: make it with deploy/convert_smollm2.py, or say in "
                  << "CHORUS_SMOLLM2 where it is";
-  }
-  if (GetParam() == DType::kBf16 && !kernels::RequireCpuBf16("golden").ok()) {
-    GTEST_SKIP() << "this processor has no AVX-512 BF16";
   }
   const Golden golden("smollm2");
   ASSERT_EQ(Sha256OfFile(dir + "/model.safetensors"), golden.model_sha256())

@@ -191,18 +191,19 @@ TEST_F(ReplayTest, MistakesSendNothing) {
   const std::string good = Line(1, "0", 4, 3);
   for (const auto& [bad, why] : std::vector<std::pair<std::string, std::string>>{
            {"", "no requests"},
-           {good + Line(0.5, "0", 4, 3), "line 2"},
-           {good + "{}\n", "line 2"},
-           {good + "[]\n", "line 2"},
+           {good + Line(0.5, "0", 4, 3), "line 2: expected \"arrival\" to be seconds from 1 to"},
+           {good + "{}\n", "line 2: expected a field \"arrival\", got {}"},
+           {good + "[]\n", "line 2: expected a JSON object, got []"},
            {good + "\n", "line 2"},
-           {Line(0, "-1", 4, 3), "line 1"},
+           {Line(0, "-1", 4, 3), "line 1: expected \"adapter\" to be an integer from 0 on, got -1"},
            {Line(0, "0.5", 4, 3), "line 1"},
            {Line(0, "4294967296", 4, 3), "line 1"},
-           {Line(0, "0", 0, 3), "line 1"},
-           {Line(0, "0", 4, 0), "line 1"},
+           {Line(0, "0", 0, 3), "line 1: expected \"prompt\" to be an integer from 1 on, got 0"},
+           {Line(0, "0", 4, 0), "line 1: expected \"output\""},
            {Line(-1, "0", 4, 3), "line 1"},
            {Line(1e300, "0", 4, 3), "line 1"},
-           {"{\"arrival\": 0, \"prompt\": 1, \"output\": 1}\n", "line 1"}}) {
+           {"{\"arrival\": 0, \"prompt\": 1, \"output\": 1}\n",
+            "line 1: expected a field \"adapter\""}}) {
     EXPECT_EQ(Bench(bad), ExitCode::kUsage) << bad;
     EXPECT_THAT(console_.err.text(), HasSubstr(why)) << bad;
   }

@@ -1,9 +1,10 @@
-// Linear in bf16 with vdpbf16ps: each f32 lane takes two products at a time, so an output is one
-// chain over pairs of inputs in order. One row and eight rows run the same chain.
+// Linear in bf16 where the processor has vdpbf16ps: each f32 lane takes two products at a time, so
+// an output is one chain over pairs of inputs in order. One row and eight rows run the same chain.
 #include <algorithm>
 #include <cstring>
 
 #include "kernels/check.h"
+#include "kernels/device/cpu_features.h"
 #include "kernels/linear/panel.h"
 
 #if defined(__x86_64__)
@@ -155,7 +156,7 @@ void RunPanelBlock(const LinearArgs& args, const LinearPiece& piece, int64_t pan
 
 }  // namespace
 
-void LinearPieceBf16(const LinearArgs& args, const LinearPiece& piece) {
+void LinearPieceAvx512Bf16(const LinearArgs& args, const LinearPiece& piece) {
   const int64_t blocks = CeilDiv(args.weight->inputs(), kBlockInputs);
   for (int64_t panel = piece.panel_begin; panel < piece.panel_end; ++panel) {
     for (int64_t block = 0; block < blocks; ++block) RunPanelBlock(args, piece, panel, block);
@@ -164,7 +165,7 @@ void LinearPieceBf16(const LinearArgs& args, const LinearPiece& piece) {
 
 #else
 
-void LinearPieceBf16(const LinearArgs&, const LinearPiece&) {
+void LinearPieceAvx512Bf16(const LinearArgs&, const LinearPiece&) {
   CHORUS_CHECK(!"reached only where CpuHasBf16()");
 }
 

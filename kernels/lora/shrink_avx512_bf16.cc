@@ -1,5 +1,6 @@
-// LoraShrink in bf16. A row of an A tile is 32 inputs of one rank, one vdpbf16ps with 32 inputs of
-// x; the sixteen lanes run over the blocks of inputs in order and are added by a fixed tree.
+// LoraShrink in bf16 where the processor has vdpbf16ps. A row of an A tile is 32 inputs of one
+// rank, one vdpbf16ps with 32 inputs of x; the sixteen lanes run over the blocks of inputs in order
+// and are added by a fixed tree.
 #include <algorithm>
 
 #include "kernels/check.h"
@@ -87,7 +88,7 @@ CHORUS_TARGET_BF16 void ShrinkRows(const LoraShrinkArgs& args, const ShrinkPiece
 
 }  // namespace
 
-void ShrinkPieceBf16(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileFetcher next) {
+void ShrinkPieceAvx512Bf16(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileFetcher next) {
   if (piece.num_rows == 1) {
     for (int64_t block = piece.block_begin; block < piece.block_end;) {
       const int64_t blocks = std::min<int64_t>(3, piece.block_end - block);
@@ -113,7 +114,7 @@ void ShrinkPieceBf16(const LoraShrinkArgs& args, const ShrinkPiece& piece, TileF
 
 #else
 
-void ShrinkPieceBf16(const LoraShrinkArgs&, const ShrinkPiece&, TileFetcher) {
+void ShrinkPieceAvx512Bf16(const LoraShrinkArgs&, const ShrinkPiece&, TileFetcher) {
   CHORUS_CHECK(!"reached only where CpuHasBf16()");
 }
 
