@@ -147,8 +147,9 @@ class Server(HttpServer):
             body = {"prompt": ids, "n_predict": max_tokens, "temperature": 0, "top_k": 1,
                     "samplers": ["top_k"], "cache_prompt": False, "ignore_eos": True,
                     "stream": True, "return_tokens": True}
-            if name is not None:
-                body["lora"] = [{"id": self._indices[name], "scale": 1.0}]
+            if self._indices:  # who names none gets all
+                index = self._indices.get(name)
+                body["lora"] = [{"id": index or 0, "scale": 0.0 if index is None else 1.0}]
             bodies.append(body)
         return self.load("llama", "/completion", bodies, concurrency)
 
