@@ -50,16 +50,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             peer.bodies.append(body)
             peer.running += 1
             peer.most = max(peer.most, peer.running)
+        whole = False
         try:
-            self._answer(body, peer)
+            whole = self._answer(body, peer)
         finally:
             with peer.lock:
                 peer.running -= 1
+        if whole:
+            self._chunk(b"")  # now the client may begin another
 
     def _answer(self, body, peer):
         if peer.fault == "refuse":
             self.send_error(400, "no such adapter")
-            return
+            return False
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -69,7 +72,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for i in range(count):
             if i == 2 and peer.fault == "cut":
                 self.close_connection = True
-                return
+                return False
             if i == 2 and peer.fault == "hang":
                 peer.ended.wait(60)
             if i == 2 and peer.fault == "error-event":
@@ -89,7 +92,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._chunk(b"data: [DONE]\n\n")
         else:
             self._event({"content": "", "tokens": [], "stop": True, "tokens_predicted": count})
-        self._chunk(b"")
+        return True
 
     def _event(self, event):
         self._chunk(b"data: " + json.dumps(event).encode() + b"\n\n")
