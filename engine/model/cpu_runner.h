@@ -29,8 +29,8 @@ struct CpuRunnerOptions {
 
 class CpuRunner : public Runner {
  public:
-  // InvalidArgument when pool, weights and options do not fit each other; FailedPrecondition when
-  // the processor lacks what the compute type needs; ResourceExhausted when memory is short.
+  // InvalidArgument when pool, weights and options do not fit each other; ResourceExhausted when
+  // memory is short.
   static absl::StatusOr<std::unique_ptr<CpuRunner>> Create(const ModelConfig& config,
                                                            Weights weights,
                                                            const kernels::PoolView& pool,
