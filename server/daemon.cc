@@ -166,14 +166,8 @@ absl::Status Daemon::OpenCatalog() {
       });
   const std::vector<engine::AdapterInfo> adapters = catalog_->List(LocalPrincipal().tenant);
   LogInfo("store opened", {{"directory", config_.store}, {"adapters", adapters.size()}});
-  for (const engine::AdapterInfo& info : adapters) {
-    if (!info.pinned) continue;
-    const absl::StatusOr<engine::AdapterRef> adapter = catalog_->Resolve(info.tenant, info.name);
-    const absl::Status pinned = adapter.ok() ? engine_->Pin(*adapter, true) : adapter.status();
-    if (!pinned.ok()) {
-      LogWarning("adapter stays unpinned", {{"adapter", info.name}, {"why", pinned.message()}});
-    }
-  }
+  pins_ = std::make_unique<Pins>(catalog_.get(), engine_.get());
+  pins_->Restore(LocalPrincipal().tenant);
   return absl::OkStatus();
 }
 
@@ -200,6 +194,7 @@ absl::Status Daemon::StartServing() {
                  .model = &model_,
                  .engine = engine_.get(),
                  .catalog = catalog_.get(),
+                 .pins = pins_.get(),
                  .generations = generations_.get(),
                  .builder = builder_.get(),
                  .metrics = metrics_.get(),

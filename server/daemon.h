@@ -77,6 +77,7 @@ class Daemon {
   absl::Time drain_begin_ = absl::InfiniteFuture();
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<engine::StoredCatalog> catalog_;
+  std::unique_ptr<Pins> pins_;
   std::unique_ptr<Generations> generations_;
   std::unique_ptr<RequestBuilder> builder_;
   std::unique_ptr<TaskPool> tasks_;

@@ -107,9 +107,9 @@ class Catalog {
   // Removes the alias at once and durably; the rest follows when the last user lets go.
   virtual absl::StatusOr<AdapterInfo> Delete(const std::string& tenant, const std::string& name,
                                              std::optional<int64_t> if_version) = 0;
-  // Marks an adapter as pinned, durably.
+  // Marks an adapter as pinned, durably. Aborted when its version is not `if_version`.
   virtual absl::StatusOr<AdapterInfo> SetPinned(const std::string& tenant, const std::string& name,
-                                                bool pinned) = 0;
+                                                bool pinned, std::optional<int64_t> if_version) = 0;
 
   virtual uint64_t revision() const = 0;
   // since_revision 0: a snapshot first, kPut events and kSnapshotEnd; otherwise the events after

@@ -285,12 +285,15 @@ absl::StatusOr<const StoredCatalog::Entry*> StoredCatalog::FindOwn(const std::st
 }
 
 absl::StatusOr<AdapterInfo> StoredCatalog::SetPinned(const std::string& tenant,
-                                                     const std::string& name, bool pinned) {
+                                                     const std::string& name, bool pinned,
+                                                     std::optional<int64_t> if_version) {
   MutexLock commit(&commit_mutex_);
   Manifest manifest;
   {
     MutexLock lock(&mutex_);
     CHORUS_ASSIGN_OR_RETURN(const Entry* const entry, FindOwn(tenant, name));
+    const int64_t version = entry->manifest.version;
+    if (if_version.value_or(version) != version) return OtherVersion(name, *if_version, version);
     if (entry->manifest.pinned == pinned) return InfoOf(*entry);
     manifest = entry->manifest;
   }

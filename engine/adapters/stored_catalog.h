@@ -78,7 +78,7 @@ class StoredCatalog : public Catalog {
   absl::StatusOr<AdapterInfo> Delete(const std::string& tenant, const std::string& name,
                                      std::optional<int64_t> if_version) override;
   absl::StatusOr<AdapterInfo> SetPinned(const std::string& tenant, const std::string& name,
-                                        bool pinned) override;
+                                        bool pinned, std::optional<int64_t> if_version) override;
   uint64_t revision() const override { return history_.revision(); }
   absl::StatusOr<std::unique_ptr<CatalogWatch>> Watch(const std::string& tenant,
                                                       uint64_t since_revision) override;

@@ -3,7 +3,6 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/status_macros.h"
 #include "server/grpc/adapter_messages.h"
-#include "server/grpc/pins.h"
 #include "server/grpc/unary.h"
 #include "server/grpc/watch_reactor.h"
 
@@ -34,22 +33,6 @@ absl::StatusOr<v1::ListAdaptersResponse> ListPage(const Front& front,
     *response.add_adapters() = ToProto(info, front.engine->StateOf(info.tenant, info.digest));
   }
   return response;
-}
-
-absl::StatusOr<engine::AdapterInfo> Pin(const Front& front, const v1::PinAdapterRequest& request) {
-  const std::string tenant = front.PrincipalOf().tenant;
-  CHORUS_ASSIGN_OR_RETURN(const engine::AdapterRef adapter,
-                          front.catalog->Resolve(tenant, request.name()));
-  if (adapter->name() != request.name()) {  // a pin follows the name, not one of its versions
-    return engine::MakeRefusal(absl::StatusCode::kNotFound,
-                               {engine::Reason::kAdapterNotFound, "name", "an adapter's name alone",
-                                engine::Quoted(request.name())});
-  }
-  if (request.pinned()) CHORUS_RETURN_IF_ERROR(front.engine->Pin(adapter, true));
-  absl::StatusOr<engine::AdapterInfo> info =
-      front.catalog->SetPinned(tenant, request.name(), request.pinned());
-  if (info.ok() != request.pinned()) SyncPin(front, tenant, adapter->digest());
-  return info;
 }
 
 }  // namespace
@@ -92,7 +75,7 @@ grpc::ServerUnaryReactor* AdaptersService::Delete(grpc::CallbackServerContext* /
     const std::string tenant = front->PrincipalOf().tenant;
     CHORUS_ASSIGN_OR_RETURN(const engine::AdapterInfo info,
                             front->catalog->Delete(tenant, message.name(), if_version));
-    SyncPin(*front, tenant, info.digest);
+    front->pins->Left(tenant, info.digest);
     return ToProto(info, front->engine->StateOf(info.tenant, info.digest));
   };
   return UnaryCall<v1::DeleteAdapterRequest>(front_, Method::kDelete, front_->files, request,
@@ -104,7 +87,9 @@ grpc::ServerUnaryReactor* AdaptersService::Pin(grpc::CallbackServerContext* /*co
                                                grpc::ByteBuffer* response) {
   const auto pin =
       [front = front_](const v1::PinAdapterRequest& message) -> absl::StatusOr<v1::Adapter> {
-    CHORUS_ASSIGN_OR_RETURN(const engine::AdapterInfo info, server::Pin(*front, message));
+    CHORUS_ASSIGN_OR_RETURN(
+        const engine::AdapterInfo info,
+        front->pins->Set(front->PrincipalOf().tenant, message.name(), message.pinned()));
     return ToProto(info, front->engine->StateOf(info.tenant, info.digest));
   };
   return UnaryCall<v1::PinAdapterRequest>(front_, Method::kPin, front_->files, request, response,

@@ -12,6 +12,7 @@
 #include "server/generate/generations.h"
 #include "server/generate/request_builder.h"
 #include "server/grpc/messages.h"
+#include "server/grpc/pins.h"
 #include "server/metrics/server_metrics.h"
 #include "server/model/serving_model.h"
 #include "server/tasks/task_pool.h"
@@ -25,6 +26,7 @@ struct Front {
   const ServingModel* model = nullptr;
   engine::Engine* engine = nullptr;
   engine::Catalog* catalog = nullptr;
+  Pins* pins = nullptr;
   Generations* generations = nullptr;
   const RequestBuilder* builder = nullptr;
   ServerMetrics* metrics = nullptr;

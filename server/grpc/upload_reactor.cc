@@ -6,7 +6,6 @@
 #include "grpcpp/server_context.h"
 #include "kernels/status_macros.h"
 #include "server/grpc/adapter_messages.h"
-#include "server/grpc/pins.h"
 #include "server/log/log.h"
 
 namespace chorus::server {
@@ -154,18 +153,9 @@ absl::StatusOr<engine::AdapterInfo> UploadReactor::Commit() {
   const absl::StatusOr<engine::AdapterInfo> before = front_->catalog->Get(principal_.tenant, name_);
   CHORUS_ASSIGN_OR_RETURN(engine::AdapterInfo info, upload_->Commit());
   if (before.ok() && before->digest != info.digest) {
-    SyncPin(*front_, principal_.tenant, before->digest);
+    front_->pins->Left(principal_.tenant, before->digest);
   }
-  if (info.pinned) {
-    // The name was pinned; now its new version is, if there is room.
-    CHORUS_ASSIGN_OR_RETURN(const engine::AdapterRef adapter,
-                            front_->catalog->Resolve(info.tenant, info.name));
-    const absl::Status pinned = front_->engine->Pin(adapter, true);
-    if (!pinned.ok()) {
-      CHORUS_ASSIGN_OR_RETURN(info, front_->catalog->SetPinned(info.tenant, info.name, false));
-      info.warnings.push_back(absl::StrCat("no longer pinned: ", pinned.message()));
-    }
-  }
+  front_->pins->Uploaded(&info);
   return info;
 }
 

@@ -265,9 +265,12 @@ def test_a_pin_is_a_names_own_though_others_have_the_same_content(client):
     only_big_is_pinned()
 
 
-def test_a_deleted_name_is_let_go_though_another_has_its_content(client):
+@pytest.mark.parametrize("pinned", ["", "a", "ab"])
+def test_a_deleted_name_is_let_go_though_another_has_its_content(client, pinned):
     stored = client.upload("a", make(1))
     client.upload("b", make(1))
+    for name in pinned:
+        client.pin(name)
     client.generate("a", PROMPT, **SHORT)  # it is resident, under this name
     watch = client.watch(client.list().revision)
     client.delete("a")

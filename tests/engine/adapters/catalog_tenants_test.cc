@@ -40,8 +40,8 @@ TEST_F(CatalogTenantsTest, AForeignAdapterIsAsAbsentAsNone) {
               empty.catalog().Get("globex", model).status());
     EXPECT_EQ(catalog().Delete("globex", model, {}).status(),
               empty.catalog().Delete("globex", model, {}).status());
-    EXPECT_EQ(catalog().SetPinned("globex", model, true).status(),
-              empty.catalog().SetPinned("globex", model, true).status());
+    EXPECT_EQ(catalog().SetPinned("globex", model, true, {}).status(),
+              empty.catalog().SetPinned("globex", model, true, {}).status());
   }
   EXPECT_THAT(catalog().List("globex"), IsEmpty());
 }
@@ -72,7 +72,7 @@ TEST_F(CatalogTenantsTest, EverybodyUsesSharedOnesAndNobodyChangesThem) {
     EXPECT_EQ(catalog().List(tenant)[0].tenant, "shared");
     EXPECT_EQ(catalog().Delete(tenant, "common", {}).status().code(),
               absl::StatusCode::kPermissionDenied);
-    EXPECT_EQ(catalog().SetPinned(tenant, "common", true).status().code(),
+    EXPECT_EQ(catalog().SetPinned(tenant, "common", true, {}).status().code(),
               absl::StatusCode::kPermissionDenied);
   }
   EXPECT_THAT(catalog().List("shared"), SizeIs(1));  // once

@@ -76,7 +76,8 @@ TEST_F(CatalogTest, WhatIsNotThereIsNotFound) {
     }
   }
   EXPECT_EQ(catalog().Delete("acme", "b", {}).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(catalog().SetPinned("acme", "b", true).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(catalog().SetPinned("acme", "b", true, {}).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 TEST_F(CatalogTest, ListIsInOrderOfNames) {
@@ -216,14 +217,17 @@ TEST_F(CatalogTest, TwoNamesMayShareContentAndEachKeepsIt) {
 
 TEST_F(CatalogTest, PinsOutliveTheProcessAndReplacement) {
   Put("a", 1);
-  EXPECT_TRUE(catalog().SetPinned("acme", "a", true)->pinned);
+  EXPECT_TRUE(catalog().SetPinned("acme", "a", true, {})->pinned);
   const uint64_t revision = catalog().revision();
-  EXPECT_TRUE(catalog().SetPinned("acme", "a", true)->pinned);
+  EXPECT_TRUE(catalog().SetPinned("acme", "a", true, {})->pinned);
   EXPECT_EQ(catalog().revision(), revision);  // it was pinned already
   ASSERT_TRUE(harness_.Restart().ok());
   EXPECT_TRUE(catalog().Get("acme", "a")->pinned);
   EXPECT_TRUE(Put("a", 2).pinned);
-  EXPECT_FALSE(catalog().SetPinned("acme", "a", false)->pinned);
+  EXPECT_EQ(catalog().SetPinned("acme", "a", false, 1).status().code(),
+            absl::StatusCode::kAborted);  // version 2 is there
+  EXPECT_TRUE(catalog().Get("acme", "a")->pinned);
+  EXPECT_FALSE(catalog().SetPinned("acme", "a", false, {})->pinned);
   ASSERT_TRUE(harness_.Restart().ok());
   EXPECT_FALSE(catalog().Get("acme", "a")->pinned);
 }

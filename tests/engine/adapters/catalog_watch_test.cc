@@ -56,7 +56,7 @@ TEST_F(CatalogWatchTest, SnapshotThenEveryChangeInOrder) {
               ElementsAre("put acme/a@1", "put acme/b@1", "put shared/c@1", "."));
   EXPECT_EQ(revision, catalog().revision());
   Put("a", 2);
-  ASSERT_TRUE(catalog().SetPinned("acme", "a", true).ok());
+  ASSERT_TRUE(catalog().SetPinned("acme", "a", true, {}).ok());
   ASSERT_TRUE(catalog().Delete("acme", "b", {}).ok());
   harness_.Settle();
   ASSERT_TRUE(catalog().Delete("shared", "c", {}).ok());

@@ -55,7 +55,7 @@ absl::StatusOr<AdapterInfo> RunStep(const Step& step, engine::Catalog& catalog) 
       return catalog.Delete(step.tenant, step.name, {});
     case Step::Kind::kPin:
     case Step::Kind::kUnpin:
-      return catalog.SetPinned(step.tenant, step.name, step.kind == Step::Kind::kPin);
+      return catalog.SetPinned(step.tenant, step.name, step.kind == Step::Kind::kPin, {});
   }
   return absl::InternalError("unknown step");
 }

@@ -126,7 +126,7 @@ TEST_F(FailedSyncTest, OfADirectoryLatchesAtOnceAndReadingGoesOn) {
   StoredCatalog& catalog = harness_.catalog();
   for (const absl::Status& status :
        {catalog.Writable(), harness_.Put("acme", "b", 3).status(),
-        catalog.Delete("acme", "a", {}).status(), catalog.SetPinned("acme", "a", true).status(),
+        catalog.Delete("acme", "a", {}).status(), catalog.SetPinned("acme", "a", true, {}).status(),
         catalog.BeginUpload(RequestFor("acme", "c", test::SmallAdapter::Make(5))).status()}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
     EXPECT_EQ(ReasonOf(status), Reason::kStoreReadOnly) << status;

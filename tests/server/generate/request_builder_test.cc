@@ -43,8 +43,8 @@ class EmptyCatalog : public engine::Catalog {
                                              std::optional<int64_t>) override {
     return absl::NotFoundError("");
   }
-  absl::StatusOr<engine::AdapterInfo> SetPinned(const std::string&, const std::string&,
-                                                bool) override {
+  absl::StatusOr<engine::AdapterInfo> SetPinned(const std::string&, const std::string&, bool,
+                                                std::optional<int64_t>) override {
     return absl::NotFoundError("");
   }
   uint64_t revision() const override { return 1; }

@@ -165,6 +165,72 @@ TEST(FrontTest, UploadsAndGenerationsAndDeletesAtTheSameTime) {
   for (std::thread& thread : threads) thread.join();
 }
 
+grpc::Status Pin(Served& served, const std::string& name, bool pinned) {
+  v1::PinAdapterRequest request;
+  request.set_name(name);
+  request.set_pinned(pinned);
+  v1::Adapter adapter;
+  grpc::ClientContext context;
+  return served.adapters().Pin(&context, request, &adapter);
+}
+
+// A pin budget for one small adapter and for no large one.
+double BudgetOfASmallOne() {
+  Served served;
+  v1::UploadResponse small, large;
+  EXPECT_TRUE(served.Upload("small", served.MakeAdapter(1, 1), &small).ok());
+  EXPECT_TRUE(served.Upload("large", served.MakeAdapter(2, 32), &large).ok());
+  v1::ServerInfo info;
+  grpc::ClientContext context;
+  EXPECT_TRUE(served.admin().GetServerInfo(&context, {}, &info).ok());
+  EXPECT_LT(2 * small.adapter().pages(), large.adapter().pages());
+  return 1.5 * static_cast<double>(small.adapter().pages()) /
+         static_cast<double>(info.pool_pages());
+}
+
+TEST(FrontTest, UploadsAnswerForThemselvesWhoeverPinsAndReplacesTheName) {
+  server::ServerConfig config;
+  config.engine.pin_budget = BudgetOfASmallOne();
+  Served served(config);
+  constexpr int kContents = 4;
+  const auto content = [&](int i) {
+    return served.MakeAdapter(static_cast<uint64_t>(i) + 1, i % 2 == 0 ? 1 : 32);
+  };
+  std::vector<std::string> digests;
+  for (int i = 0; i < kContents; ++i) {
+    v1::UploadResponse stored;
+    ASSERT_TRUE(served.Upload("own-" + std::to_string(i), content(i), &stored).ok());
+    digests.push_back(stored.adapter().digest());
+  }
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kContents; ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < 12; ++round) {
+        v1::UploadResponse stored;
+        const grpc::Status status = served.Upload("name", content(t), &stored);
+        ASSERT_TRUE(status.ok()) << status.error_message();
+        EXPECT_EQ(stored.adapter().digest(), digests[static_cast<size_t>(t)]);
+        Pin(served, "name", true);  // refused where the large one is there
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  // Nothing is kept for a name that is not pinned.
+  ASSERT_TRUE(Pin(served, "name", false).ok());
+  EXPECT_TRUE(Pin(served, "own-0", true).ok());
+  EXPECT_EQ(DetailOf(Pin(served, "own-2", true)).reason(), v1::ErrorDetail::PIN_BUDGET);
+  EXPECT_TRUE(Pin(served, "own-0", false).ok());
+  EXPECT_TRUE(Pin(served, "own-2", true).ok());
+  // A pin goes over to the next version, but not to one without room.
+  v1::UploadResponse stored;
+  ASSERT_TRUE(served.Upload("own-2", content(0), &stored).ok());
+  EXPECT_TRUE(stored.adapter().pinned());
+  ASSERT_TRUE(served.Upload("own-2", content(1), &stored).ok());
+  EXPECT_FALSE(stored.adapter().pinned());
+  EXPECT_EQ(stored.adapter().warnings_size(), 1);
+  EXPECT_TRUE(Pin(served, "own-0", true).ok());
+}
+
 TEST(FrontTest, DrainFinishesWhatRunsAndRefusesWhatComes) {
   Served served;
   grpc::ClientContext context;
