@@ -12,6 +12,9 @@ RANKS = "chorus_engine_step_ranks_total"
 STEPS = "chorus_engine_steps_total"
 SECONDS = "chorus_engine_step_seconds_total"
 TOKENS = "chorus_engine_generation_tokens_total"
+LOADS = 'chorus_adapter_loads_total{result="loaded"}'
+EVICTIONS = "chorus_adapter_evictions_total"
+PREEMPTIONS = "vllm:num_preemptions"  # and its labels
 
 
 def figures(before, after, weight_bytes, page_bytes, rank_bytes):
@@ -32,6 +35,17 @@ def figures(before, after, weight_bytes, page_bytes, rank_bytes):
     return mean
 
 
+def mean_step(before, after, status, rank_bytes):
+    """figures() by a server's status, and what came and went between the readings."""
+    mean = figures(before, after, status["weight_bytes"],
+                   status["pool_bytes"] / status["pool_pages"], rank_bytes)
+    for name, counter in (("loads", LOADS), ("evictions", EVICTIONS)):
+        mean[name] = after[counter] - before[counter]
+    mean["preemptions"] = sum(after[name] - before[name] for name in after
+                              if name.startswith(PREEMPTIONS))
+    return mean
+
+
 def predicted_ratio(above, below):
-    """Tokens a second of `above` ÷ those of `below`, if a step takes as long as its bytes."""
-    return (above["tokens"] / above["bytes"]) / (below["tokens"] / below["bytes"])
+    """Rows a second of `above` ÷ those of `below`, if a step takes as long as its bytes."""
+    return (above["rows"] / above["bytes"]) / (below["rows"] / below["bytes"])

@@ -27,7 +27,7 @@ class Fleet:
 
     def disk_bytes(self, count):
         """Of `count` adapters in a store: originals, images and manifests."""
-        return sum(self.shape(i).tensor_bytes + len(self.shape(i).config) + MANIFEST_BYTES +
+        return sum(self.shape(i).tensor_bytes + len(self.shape(i).config()) + MANIFEST_BYTES +
                    self.shape(i).image_bytes() for i in range(count))
 
     def register(self, server, count, scratch):
@@ -54,6 +54,13 @@ class Fleet:
         finally:
             shutil.rmtree(directory)
         return adapter["digest"], time.monotonic() - begin
+
+
+def link_store(store, copy):
+    """Another store of the same adapters, which takes no room: its files are written once and only
+    replaced. The lock is each store's own."""
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(store, copy, copy_function=os.link, ignore=shutil.ignore_patterns("LOCK"))
 
 
 def check_room(wanted, directory):

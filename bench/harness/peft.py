@@ -10,6 +10,11 @@ MLP = ("gate_proj", "up_proj", "down_proj")
 ALL = ATTENTION + MLP
 
 
+def model_config(model_dir):
+    with open(os.path.join(model_dir, "config.json"), encoding="utf-8") as text:
+        return json.load(text)
+
+
 def _shapes(model):
     """[outputs, inputs] of each linear, from the model's config.json."""
     hidden = model["hidden_size"]
@@ -38,8 +43,7 @@ class Shape:
     """What adapters of one rank and set of modules have in common."""
 
     def __init__(self, model_dir, rank=16, modules=ALL, scaling=1):
-        with open(os.path.join(model_dir, "config.json"), encoding="utf-8") as text:
-            model = json.load(text)
+        model = model_config(model_dir)
         shapes = _shapes(model)
         self.rank = rank
         self.layers = model["num_hidden_layers"]
@@ -60,13 +64,13 @@ class Shape:
         text += b" " * (-len(text) % 8)
         self._head = struct.pack("<Q", len(text)) + text
         self.tensor_bytes = len(self._head) + offset  # of the safetensors file
-        self.config = json.dumps({
+        self._config = {
             "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": scaling * rank,
             "target_modules": list(modules), "bias": "none", "inference_mode": True,
-            "base_model_name_or_path": None}, indent=1)
+            "base_model_name_or_path": None}
 
-    def write(self, directory, seed):
-        """An adapter directory as PEFT saves it."""
+    def write(self, directory, seed, **fields):
+        """An adapter directory as PEFT saves it, its config with these fields too."""
         draw = random.Random(seed)
         os.makedirs(directory, exist_ok=True)
         path = os.path.join(directory, "adapter_model.safetensors")
@@ -75,7 +79,11 @@ class Shape:
             for count in self._counts:
                 out.write(_values(draw, count))
         with open(os.path.join(directory, "adapter_config.json"), "w", encoding="utf-8") as out:
-            out.write(self.config)
+            out.write(self.config(**fields))
+
+    def config(self, **fields):
+        """The text of its adapter_config.json."""
+        return json.dumps({**self._config, **fields}, indent=1)
 
     def bytes_per_rank(self):
         """What a step reads of one rank of an adapter, in bf16."""

@@ -1,23 +1,20 @@
 """What suite `scale` promises, from its results; and its tables."""
 
-import statistics
-
-from harness import bytes_model, ratio
+from harness import bytes_model, duel, ratio
 
 RESOLUTION = 0.02
 
 
-def rate(point):
-    return point["window"]["output_tokens_per_second"]
+def compare(found):
+    """Of a duel's figures."""
+    return duel.compare(*(side["turns"] for side in found))
 
 
-def count_targets(sides, blocks):
-    """Of the saturated blocks {side: figures}: what the count costs, and what the bytes predict."""
+def count_targets(sides, count):
+    """Of the duels {"in turn", "uniform"}: what the count costs, and what the bytes predict."""
     few, some, many = (str(sides[name]) for name in ("few", "some", "many"))
-    turns = ratio.Ratio([rate(b["many in turn"]) for b in blocks],
-                        [rate(b["some in turn"]) for b in blocks])
-    drawn = ratio.Ratio([rate(b["many"]) for b in blocks], [rate(b["few"]) for b in blocks])
-    predicted = predicted_ratio(blocks)
+    turns, drawn = compare(count["in turn"]), compare(count["uniform"])
+    predicted = bytes_model.predicted_ratio(*(side["model"] for side in count["uniform"]))
     return [
         ratio.target(f"{many} adapters in turn ÷ {some} in turn, as many distinct in a step: "
                      "tokens/s", turns.value, 0.97, "higher", turns.half_width, RESOLUTION),
@@ -27,52 +24,32 @@ def count_targets(sides, blocks):
     ]
 
 
-def predicted_ratio(blocks):
-    return statistics.median(
-        bytes_model.predicted_ratio(b["many"]["model"], b["few"]["model"]) for b in blocks)
-
-
-def pool_targets(pairs, exceeding):
-    """`pairs` and `exceeding`: {name: (unified, separate)}. At every point, and where adapters and
-    KV together do not fit."""
+def pool_targets(pools, exceeding):
+    """{name: duel of one pool and two} at every point, and where adapters and KV together do not
+    fit."""
     targets = []
-    if pairs:
-        shares = {name: pool_ratio(*pair) for name, pair in pairs.items()}
+    if pools:
+        shares = {name: compare(found) for name, found in pools.items()}
         worst = min(shares, key=lambda name: shares[name].value)
         targets.append(ratio.target(
-            f"one pool ÷ two: tokens/s at the worst of {len(pairs)} points ({worst})",
+            f"one pool ÷ two: tokens/s at the worst of {len(pools)} points ({worst})",
             shares[worst].value, 0.97, "higher", shares[worst].half_width, RESOLUTION))
-    for name, pair in exceeding.items():
-        share = pool_ratio(*pair)
+    for name, found in exceeding.items():
+        share = compare(found)
         targets.append(ratio.target(f"one pool ÷ two: tokens/s, {name}", share.value, 1.3,
                                     "higher", share.half_width, 0.1))
     return targets
 
 
-def pool_ratio(unified, separate):
-    """By the tokens of the same slices of the same trace."""
-    slices = min(len(unified["slices"]), len(separate["slices"]))
-    return ratio.Ratio(unified["slices"][:slices], separate["slices"][:slices])
+DUEL_HEADINGS = ["rows/s ÷", "± %", "turns", "rows/s", "and", "step ms", "and", "Σ rank", "and",
+                 "loads", "and", "preempted", "and"]
 
 
-def slices(records, begin, end, seconds):
-    """Tokens a second in each slice of [begin, end) of a replay."""
-    counts = [0] * int((end - begin) / seconds)
-    for record in records:
-        if record["first"] is None:
-            continue
-        _count(record["first"], record["tokens"] - len(record["gaps_ms"]), begin, seconds, counts)
-        time = record["first"]
-        for gap in record["gaps_ms"]:
-            time += gap / 1000
-            _count(time, 1, begin, seconds, counts)
-    return [count / seconds for count in counts]
-
-
-def _count(time, tokens, begin, seconds, counts):
-    place = (time - begin) / seconds
-    if 0 <= place < len(counts):
-        counts[int(place)] += tokens
+def duel_row(name, found):
+    share = compare(found)
+    return [name, share.value, 100 * share.half_width, share.blocks,
+            *(value for field in ("rows_per_second", "step_ms", "ranks", "loads", "preemptions")
+              for value in (side["model"][field] for side in found))]
 
 
 POINT_HEADINGS = ["point", "req/s", "tok/s", "attained", "ttft ms p50", "p95", "p99",

@@ -20,7 +20,7 @@ class ServerProcess:
                  store="server-store"):
         self._client = client
         self.store = os.path.join(scratch, store)
-        self._log = os.path.join(scratch, "chorusd.log")
+        self._log = os.path.join(scratch, store + ".log")
         port_file = os.path.join(scratch, "ports")
         if os.path.exists(port_file):
             os.unlink(port_file)
@@ -50,8 +50,16 @@ class ServerProcess:
     def pid(self):
         return self._process.pid
 
+    def pause(self):
+        """It computes nothing, and its clients wait, until it is resumed or closed."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self._process.send_signal(signal.SIGCONT)
+
     def close(self):
         if self._process.poll() is None:
+            self.resume()
             self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(timeout=STOP_SECONDS)
@@ -72,6 +80,15 @@ class ServerProcess:
         if answer["errors"] or answer["completion_tokens"] != wanted:
             raise RuntimeError(f"chorus bench: {wanted} tokens wanted, got {answer}")
         return answer
+
+    def generate(self, ids, models, max_tokens):
+        """Greedy answers of all models at once to one prompt: the events of `chorus generate
+        --json`, a choice's summary behind its tokens."""
+        lines = self.client(
+            "generate", *(word for model in models for word in ("--model", model)),
+            "--token-ids", ",".join(map(str, ids)), "--max-tokens", str(max_tokens),
+            "--temperature", "0", "--ignore-eos", "--json").splitlines()
+        return [json.loads(line) for line in lines]
 
     def replay(self, trace, *flags, seed=1):
         """Begins `chorus bench --trace`; the answer is that of finish()."""
@@ -139,9 +156,15 @@ class Replay:
         return self
 
     def __exit__(self, *_):
-        if self._process.poll() is None:
+        self.close()
+
+    def close(self):
+        if not self.ended():
             self._process.kill()
-        self._process.wait()
+        self._process.communicate()
+
+    def ended(self):
+        return self._process.poll() is not None
 
     def sleep_until(self, seconds):
         """From the begin on."""

@@ -1,13 +1,11 @@
 """Suite `scale`: how many adapters a server takes, on the CPU with SmolLM2 and synthetic adapters on
 q, k, v and o. S-LoRA's grid (https://arxiv.org/abs/2311.03285): the count of adapters, their ranks
 and their popularity, each point a trace that is replayed open loop at the rate that the base alone
-was just able to serve; then what the count costs at saturation, one pool against two, what is left
-out, and cold loads. An interrupted run goes on where it was.
+was just able to serve; then, saturated and in turns, what the count costs, one pool against two and
+what is left out; and cold loads. An interrupted run goes on where it was.
 """
 
-import json
 import os
-import random
 import shutil
 import signal
 import sys
@@ -16,7 +14,7 @@ import time
 
 from workload import traces
 
-from harness import bytes_model, cold_loads, fleet, machine, points, ratio, report
+from harness import bytes_model, cold_loads, duel, fleet, machine, points, ratio, report
 from harness import scale_targets as targets
 from harness.server_process import ServerProcess
 from harness.suite_serving import model_directory
@@ -30,10 +28,8 @@ LENGTHS = "uniform:8:120"  # tokens in and out: a window of a minute has some hu
 MEAN_LENGTH = 63.5
 LONG = "uniform:256:512"
 UNIFORM, SKEWED = "power:1", "power:0.3"
-SLICE = 5.0                # seconds of a slice that both pools are compared by
 SEPARATE = ("--experiment-adapter-pool-share=0.5",)
 ABLATIONS = {
-    "as it is": (),
     "padded to rank 64": ("--experiment-pad-rank=64",),
     "without LoRA's arithmetic": ("--no-experiment-lora-compute",),
     "idle adapters dropped": ("--no-experiment-idle-adapters",),
@@ -50,16 +46,16 @@ STREAMS = 96  # of a closed loop: more than run at a time, so that some always w
 FULL = {
     "rank 8": (0, 1, 5, 20, 100, 400, 2000), "ranks 64 32 16 8": (1, 5, 20, 100, 400),
     "popularity": (UNIFORM, SKEWED), "shapes": tuple(SHAPES), "exceeding": True,
-    "warm": 15.0, "window": 60.0, "short": 30.0,
-    "saturate": (5.0, 20.0), "block": (4.0, 12.0), "blocks": (240, 420),
+    "warm": 15.0, "window": 60.0, "saturate": (5.0, 20.0),
+    "turn": 2.0, "count": (120, 300), "pools": (16, 32), "exceed": (40, 120), "ablate": (30, 60),
     "rest": 40, "cold": 8.0, "colds": (200, 320), "colds of": 2000,
     "sides": {"few": 5, "some": 100, "many": 2000}, "ablated": 20,
 }
 QUICK = {
     "rank 8": (0, 60), "ranks 64 32 16 8": (8,),
     "popularity": (UNIFORM,), "shapes": ("slora",), "exceeding": False,
-    "warm": 1.0, "window": 3.0, "short": 3.0,
-    "saturate": (1.0, 3.0), "block": (0.5, 1.5), "blocks": (12, 12),
+    "warm": 1.0, "window": 3.0, "saturate": (1.0, 3.0),
+    "turn": 0.2, "count": (4, 4), "pools": (2, 2), "exceed": (2, 2), "ablate": (2, 2),
     "rest": 6, "cold": 1.5, "colds": (14, 14), "colds of": 160,
     "sides": {"few": 5, "some": 20, "many": 60}, "ablated": 8,
 }
@@ -82,6 +78,7 @@ class Stage:
         self.fleet = fleet.Fleet(measurement.model, ranks)
         self.registered = []  # what registering took
         self._process, self._settings = None, None
+        self._rival, self._rival_settings = None, None
 
     def server(self, count, flags=(), pool=POOL):
         """Running with these, and at least the first `count` adapters registered."""
@@ -99,14 +96,32 @@ class Stage:
                         f'{took["store_bytes"] / 1e9:.2f} GB in the store')
         return self._process
 
+    def rival(self, flags=(), pool=POOL):
+        """A second server, with the adapters that server() has by now."""
+        settings = (flags, pool, len(self.fleet.digests))
+        if self._rival_settings != settings:
+            self.dismiss_rival()
+            name = self.name + ", rival"
+            fleet.link_store(self._m.store(self.name), self._m.store(name))
+            self._rival = self._m.start(name, pool, flags)
+            self._rival_settings = settings
+        return self._rival
+
     def close(self):
+        self.dismiss_rival()
         if self._process is not None:
             self._process.close()
         self._process, self._settings = None, None
 
+    def dismiss_rival(self):
+        if self._rival is not None:
+            self._rival.close()
+        self._rival, self._rival_settings = None, None
+
     def remove(self):
         self.close()
-        shutil.rmtree(self._m.store(self.name), ignore_errors=True)
+        for name in (self.name, self.name + ", rival"):
+            shutil.rmtree(self._m.store(name), ignore_errors=True)
 
 
 class Measurement:
@@ -183,22 +198,22 @@ class Measurement:
         base = keep("saturation", lambda: self._saturated(eight, 0))
         rate = LOAD * base["window"]["output_tokens_per_second"] / MEAN_LENGTH
         self.say(f"  the grid's rate: {rate:.2f} requests/s")
-        raw = {"rate": rate, "base": base, "grid": {}, "pools": {}, "exceeding": {},
+        raw = {"rate": rate, "base": base, "grid": {}, "count": {}, "pools": {}, "exceeding": {},
                "ablations": {}}
         self._grid(eight, rate, raw["grid"])
         self._shapes(eight, rate, raw["grid"])
-        raw["blocks"] = keep("blocks", lambda: self._blocks(eight))
         raw["at_rest"], raw["cold"] = keep("cold loads", lambda: self._cold_loads(eight))
-        self._pools(eight, rate, raw)
+        self._count(eight, raw["count"])
+        self._pools(eight, raw["pools"])
         eight.remove()
         self._grid(mixed, rate, raw["grid"])
-        self._pools(mixed, rate, raw)
-        self._exceed(mixed, rate, raw["exceeding"])
+        self._pools(mixed, raw["pools"])
+        self._exceed(mixed, raw["exceeding"])
         self._ablate(mixed, raw["ablations"])
         mixed.remove()
         raw["settings"] = {"pool": POOL, "lengths": LENGTHS, "threads": self._threads}
         return {"raw": raw, "targets": [
-            *targets.count_targets(self._plan["sides"], raw["blocks"]),
+            *targets.count_targets(self._plan["sides"], raw["count"]),
             cold_loads.itl_target(raw["cold"]), cold_loads.first_token_target(raw["at_rest"]),
             *targets.pool_targets(raw["pools"], raw["exceeding"])]}
 
@@ -223,66 +238,74 @@ class Measurement:
             grid[name] = self._points.measure(name, lambda: self._point(
                 stage, name, count, rate * share, shape, **changed))
 
-    def _pools(self, stage, rate, raw):
-        """Each point of the grid again, for a while, with separate pools."""
+    def _count(self, stage, count):
+        """Few adapters and many drawn uniformly; some and many in turn, so that every row of a step
+        has an adapter of its own."""
+        sides = self._plan["sides"]
+        for how, below in (("in turn", "some"), ("uniform", "few")):
+            count[how] = self._duel(
+                stage, f'{sides["many"]} adapters ÷ {sides[below]}, {how}', sides["many"], "count",
+                [self._saturating(sides[side], how == "in turn") for side in ("many", below)])
+
+    def _pools(self, stage, pools):
+        """Each point of the grid, with one pool and with separate ones."""
         if not self.knows(SEPARATE):
             return
         for name, count, popularity in self._grid_points(stage):
-            with_two = f"{name}, two pools"
-            raw["pools"][name] = (raw["grid"][name], self._points.measure(
-                with_two, lambda: self._point(stage, with_two, count, rate, short=True,
-                                              flags=SEPARATE, popularity=popularity)))
+            pools[name] = self._duel(stage, f"{name}, one pool ÷ two", count, "pools",
+                                     [self._saturating(count, popularity=popularity)], SEPARATE)
 
-    def _exceed(self, stage, rate, exceeding):
+    def _exceed(self, stage, exceeding):
         """Where adapters and KV do not fit together: many adapters, or much KV."""
         if not self._plan["exceeding"] or not self.knows(SEPARATE):
             return
-        for count, lengths, share in ((max(self._plan[stage.name]), LENGTHS, 1.0), (5, LONG, 0.2)):
+        for count, lengths in ((max(self._plan[stage.name]), LENGTHS), (5, LONG)):
             name = f"n {count} of {stage.name}, tokens {lengths}, pool {SMALL_POOL // MIB} MiB"
-            pair = []
-            for kind, flags in (("one pool", ()), ("two pools", SEPARATE)):
-                point = f"{name}, {kind}"
-                pair.append(self._points.measure(point, lambda: self._point(
-                    stage, point, count, rate * share, short=True, flags=flags, pool=SMALL_POOL,
-                    lengths=lengths)))
-            exceeding[name] = pair
+            exceeding[name] = self._duel(stage, f"{name}, one pool ÷ two", count, "exceed",
+                                         [self._saturating(count, lengths=lengths)], SEPARATE,
+                                         SMALL_POOL)
 
     def _ablate(self, stage, ablations):
-        """Saturated, what is left out or done as others do it. Images are made again for another
-        padding, so this comes last."""
+        """What is left out or done as others do it, against what it is."""
         count = self._plan["ablated"]
         for what, flags in ABLATIONS.items():
             if self.knows(flags):
-                name = f"{stage.name}, n {count}, saturated, {what}"
-                ablations[name] = self._points.measure(
-                    name, lambda: self._saturated(stage, count, flags))
+                ablations[what] = self._duel(
+                    stage, f"{stage.name}, n {count}, as it is ÷ {what}", count, "ablate",
+                    [self._saturating(count)], flags)
 
-    def _saturated(self, stage, count, flags=()):
-        trace = self._write(self._requests("slora", adapters=count, rate=100.0, duration=60.0),
-                            "saturated")
-        return self._closed(stage, trace, count, *self._plan["saturate"], flags=flags)
+    def _saturating(self, count, in_turn=False, **changed):
+        """More requests than a duel takes."""
+        requests = self._requests("slora", adapters=count, rate=100.0, duration=60.0, **changed)
+        if in_turn:
+            requests = [r._replace(adapter=i % count) for i, r in enumerate(requests)]
+        return requests
 
-    def _blocks(self, stage):
-        """Saturated, in random turns: few adapters and many drawn uniformly; some and many in turn,
-        so that every row of a step has an adapter of its own."""
-        sides = self._plan["sides"]
-        draws = {"few": (sides["few"], False), "many": (sides["many"], False),
-                 "some in turn": (sides["some"], True), "many in turn": (sides["many"], True)}
-        self.say("· saturated: " + ", ".join(f"{side} ({n})" for side, (n, _) in draws.items()))
-        paths = {}
-        for side, (count, in_turn) in draws.items():
-            requests = self._requests("slora", adapters=count, rate=100.0, duration=60.0)
-            if in_turn:
-                requests = [r._replace(adapter=i % count) for i, r in enumerate(requests)]
-            paths[side] = self._write(requests, side)
-        draw, blocks = random.Random(self._options.seed), []
-        budget = ratio.Budget(*self._plan["blocks"])
-        while budget.goes_on(len(blocks), lambda: all(
-                t["met"] is not None for t in targets.count_targets(sides, blocks))):
-            blocks.append({side: self._closed(stage, paths[side], sides["many"],
-                                              *self._plan["block"], seed=len(blocks))
-                           for side in draw.sample(list(draws), len(draws))})
-        return blocks
+    def _duel(self, stage, name, count, *how):
+        return self._points.measure(name, lambda: self._fight(stage, name, count, *how))
+
+    def _fight(self, stage, name, count, budget, requests, flags=(), pool=POOL):
+        """The stage's server and, with these flags, its rival, each saturated by its own of
+        `requests`, or both by the same."""
+        self.say(f"· {name}")
+        servers = (stage.server(count, pool=pool), stage.rival(flags, pool))
+        lead = self._ramp(servers[0])
+        paths = [self._write(r, f"duel-{i}") for i, r in enumerate(requests)]
+        with duel.Duel(servers, (paths[0], paths[-1]), STREAMS, self._options.seed) as fight:
+            fight.warm_up(self._plan["turn"], lead)
+            fight.take_turns(self._plan["turn"], ratio.Budget(*self._plan[budget]),
+                             targets.RESOLUTION)
+            return fight.figures(stage.fleet.rank_bytes)
+
+    def _saturated(self, stage, count):
+        """The trace's requests in order, as many at a time as keep the queue filled."""
+        server = stage.server(count)
+        lead, window = self._plan["saturate"]
+        lead += self._ramp(server)
+        with server.replay(self._write(self._saturating(count), "saturated"),
+                           "--concurrency", str(STREAMS), "--window-begin", f"{lead}s",
+                           "--window", f"{window}s") as replay:
+            return {**self._watch(server, stage, replay, lead, window), "cut": True}
 
     def _cold_loads(self, stage):
         server = stage.server(self._plan["colds of"])
@@ -308,27 +331,16 @@ class Measurement:
         traces.write(requests, path)
         return path
 
-    def _point(self, stage, name, count, rate, shape="slora", flags=(), pool=POOL, short=False,
-               **changed):
-        """A trace replayed open loop: its figures in the window and over all, the mean step. A
-        short one is cut off where its window ends."""
-        warm, window = self._plan["warm"], self._plan["short" if short else "window"]
-        server = stage.server(count, flags, pool)
-        # Of the long window's duration, so that both see the same requests at the same times.
+    def _point(self, stage, name, count, rate, shape="slora", **changed):
+        """A trace replayed open loop: its figures in the window and over all, the mean step."""
+        warm, window = self._plan["warm"], self._plan["window"]
+        server = stage.server(count)
         trace = self._write(self._requests(shape, adapters=count, rate=rate,
-                                           duration=warm + self._plan["window"], **changed),
-                            "trace")
-        lines = os.path.join(self.scratch, "records.jsonl")
+                                           duration=warm + window, **changed), "trace")
         self.say(f"· {name}")
-        cut = ("--cut", f"{warm + window}s") if short else ()
-        with server.replay(trace, "--window-begin", f"{warm}s", "--window", f"{window}s", *cut,
-                           "--records", lines, seed=self._options.seed) as replay:
-            point = self._watch(server, stage, replay, warm, window)
-        with open(lines, encoding="utf-8") as text:
-            records = [json.loads(line) for line in text]
-        point["slices"] = targets.slices(records, warm, warm + window, min(SLICE, window / 4))
-        point["cut"] = short
-        return point
+        with server.replay(trace, "--window-begin", f"{warm}s", "--window", f"{window}s",
+                           seed=self._options.seed) as replay:
+            return {**self._watch(server, stage, replay, warm, window), "cut": False}
 
     def _ramp(self, server):
         """Seconds that the first prompts of a closed loop take, by those of a few."""
@@ -339,14 +351,6 @@ class Measurement:
             self._ramp_seconds = (time.monotonic() - begin) * STREAMS / few
         return self._ramp_seconds
 
-    def _closed(self, stage, trace, count, lead, window, flags=(), seed=1):
-        """The trace's requests in order, as many at a time as keep the queue filled."""
-        server = stage.server(count, flags)
-        lead += self._ramp(server)
-        with server.replay(trace, "--concurrency", str(STREAMS), "--window-begin", f"{lead}s",
-                           "--window", f"{window}s", seed=seed) as replay:
-            return {**self._watch(server, stage, replay, lead, window), "cut": True}
-
     def _watch(self, server, stage, replay, begin, window):
         """What the replay says, and the mean step of its window."""
         replay.sleep_until(begin)
@@ -354,28 +358,22 @@ class Measurement:
         replay.sleep_until(begin + window)
         after = server.counters()
         answer = replay.finish()
-        status = server.status()
-        page_bytes = status["pool_bytes"] / status["pool_pages"]
-        model = bytes_model.figures(before, after, status["weight_bytes"], page_bytes,
-                                    stage.fleet.rank_bytes)
-        for name, counter in (("loads", 'chorus_adapter_loads_total{result="loaded"}'),
-                              ("evictions", "chorus_adapter_evictions_total")):
-            model[name] = after[counter] - before[counter]
-        model["preemptions"] = sum(after[k] - before[k] for k in after
-                                   if k.startswith("vllm:num_preemptions"))
-        return {**answer, "model": model}
+        return {**answer, "model": bytes_model.mean_step(before, after, server.status(),
+                                                         stage.fleet.rank_bytes)}
 
     def _print(self, raw):
-        every = {"saturated, base alone": raw["base"], **raw["grid"], **raw["ablations"]}
-        for name, (_, two) in raw["pools"].items():
-            every[f"{name}, two pools"] = two
-        for name, (one, two) in raw["exceeding"].items():
-            every |= {f"{name}, one pool": one, f"{name}, two pools": two}
+        every = {"saturated, base alone": raw["base"], **raw["grid"]}
         print(report.table(targets.POINT_HEADINGS,
                            [targets.point_row(*item) for item in every.items()]), end="\n\n")
-        every |= {f"saturated, {side}": point for side, point in raw["blocks"][0].items()}
         print(report.table(targets.MODEL_HEADINGS,
                            [targets.model_row(*item) for item in every.items()]), end="\n\n")
+        for title, duels in (("many adapters ÷ fewer", raw["count"]),
+                             ("one pool ÷ two", raw["pools"] | raw["exceeding"]),
+                             ("as it is ÷", raw["ablations"])):
+            if duels:
+                print(report.table([title, *targets.DUEL_HEADINGS],
+                                   [targets.duel_row(*item) for item in duels.items()]),
+                      end="\n\n")
         print("a cold adapter at rest: first token after {cold_ms:.1f} ms, of a resident one after "
               "{warm_ms:.1f}; read {read_ms:.2f} ms, one copy {copy_ms:.2f} ms"
               .format(**raw["at_rest"]))

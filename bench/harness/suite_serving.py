@@ -1,10 +1,11 @@
-"""Suite `serving`: engine steps in one process, and the server in front of the engine."""
+"""Suite `serving`: engine steps in one process, the server in front of the engine, and what an
+activated LoRA saves."""
 
 import os
 import sys
 import tempfile
 
-from harness import front, machine, memory, peft, ratio, report, steps
+from harness import activated, front, machine, memory, peft, ratio, report, steps
 from harness.engine_process import EngineProcess
 from harness.server_process import ServerProcess
 
@@ -14,8 +15,8 @@ NUM_ADAPTERS = 16
 MIB = 1 << 20
 
 # Seconds for each part, and how long it may go on while a half-width is too wide.
-FULL = {"steps": (150, 400), "unused": (100, 400), "front": (100, 300)}
-QUICK = {"steps": (30, 30), "unused": (25, 25), "front": (25, 25)}
+FULL = {"steps": (150, 400), "unused": (100, 400), "front": (100, 300), "activated": (30, 120)}
+QUICK = {"steps": (30, 30), "unused": (25, 25), "front": (25, 25), "activated": (8, 8)}
 
 
 def model_directory(root):
@@ -72,12 +73,19 @@ class Measurement:
                 engine, server, self._budget("front", "the server in front of the engine"),
                 machine.cores(), self._options.seed)
             held = memory.resident(server.pid, engine.description["pool_bytes"])
+            self._raw["activated"] = self._measure_activated(server)
         self._raw["front"] = blocks
         self._raw["memory"]["chorusd"] = held
         wanted = engine.description["weights_bytes"] + engine.description["pool_bytes"]
-        return [front.target(blocks),
+        return [front.target(blocks), activated.target(self._raw["activated"]),
                 ratio.target("chorusd: resident memory, pool full ÷ (weights + pool)",
                              held["full"] / wanted, 1.15, "lower")]
+
+    def _measure_activated(self, server):
+        activated.upload(server, self._model, self._scratch)
+        return activated.run_blocks(server, peft.model_config(self._model)["vocab_size"],
+                                    self._budget("activated", "LoRA and aLoRA behind a context"),
+                                    self._options.seed)
 
     def _budget(self, part, title):
         seconds, most = (QUICK if self._options.quick else FULL)[part]
@@ -97,6 +105,8 @@ class Measurement:
         print()
         print(report.table(["16 streams, 128 in, 128 out", "seconds", "tokens/s", "bursts"],
                            front.figures(raw["front"])), end="\n\n")
+        print(report.table([f"{activated.CONTEXT} tokens, then", "first token ms", "cached",
+                            "contexts"], activated.figures(raw["activated"])), end="\n\n")
         rows = [[who] + [held[field] / MIB for field in ("rss", "pss", "peak", "full")]
                 for who, held in raw["memory"].items()]
         print(report.table(["MiB resident", "now", "pss", "peak", "with all the pool touched"],

@@ -41,9 +41,9 @@ def soak(simulator, options):
             "verdict": f'{done["counts"]["requests"]} requests: nothing was lost.'}
 
 
-def slora(simulator, setting, engine=None, **trace):
-    """A scenario of S-LoRA's on a machine like its A10G."""
-    return {"machine": "a10g-llama-7b", "trace": simulator.trace("slora", **trace),
+def slora(simulator, setting, engine=None, on="a10g-llama-7b", **trace):
+    """A scenario of S-LoRA's on a machine like theirs."""
+    return {"machine": on, "trace": simulator.trace("slora", **trace),
             "adapters": {"ranks": SETTINGS[setting], "modules": "qkvo"},
             "engine": {**LIKE_SLORA, **(engine or {})}}
 
@@ -126,6 +126,7 @@ class Experiments:
             for name, engine in variants.items()})
         self._beside("S2, Zipf 1.0 over 200 adapters, 1.5 requests/s, by what is switched off",
                      [(name, figures, None) for name, figures in found.items()])
+
     def bursts(self):
         """Bursts of arrivals, first come first served and with early abort."""
         policies = {"first come": {}, "early abort": {"first_token_limit_ms": 6000}}
@@ -143,15 +144,17 @@ class Experiments:
 
     def clusters(self):
         """At most d adapters at once while those that are there have requests; 0 is off."""
+        points = {f"alpha={alpha} d={d or 'off'}": (alpha, d, theirs)
+                  for alpha, by_d in published.CLUSTERS.items() for d, theirs in by_d.items()}
         found = self._run("clusters", {
-            f"{alpha} {d}": slora(self._simulator, "S2", {"cluster_adapters": d}, adapters=32,
-                                  popularity=f"power:{alpha}", duration=120.0)
-            for alpha in published.CLUSTERS for d in (1, 2, 4, 8, 0)})
-        self._beside("S2, 32 adapters, 2 requests/s, by alpha and d (theirs on an A100)", [
-            (f"alpha={alpha} d={d or 'off'}", found[f"{alpha} {d}"], published.CLUSTERS[alpha][d])
-            for alpha in published.CLUSTERS for d in (1, 2, 4, 8, 0)])
-        self._target("S2, 32 adapters, alpha 1: attainment, d=8 ÷ off",
-                     found["1.0 8"]["attainment"] / found["1.0 0"]["attainment"], 1.0, "higher")
+            name: slora(self._simulator, "S2", {"cluster_adapters": d}, on="a100-llama-7b",
+                        adapters=32, popularity=f"power:{alpha}", duration=120.0)
+            for name, (alpha, d, _) in points.items()})
+        self._beside("S2, 32 adapters, 2 requests/s, an A100, by alpha and d",
+                     [(name, found[name], theirs) for name, (_, _, theirs) in points.items()])
+        self._target("S2, 32 adapters, the least of 3 alphas: throughput, d=8 ÷ off", min(
+            found[f"alpha={alpha} d=8"]["throughput"] / found[f"alpha={alpha} d=off"]["throughput"]
+            for alpha in published.CLUSTERS), 0.97, "higher")
 
     def fleets(self):
         """As many requests a second and adapters for each replica, however many there are."""

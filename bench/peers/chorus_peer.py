@@ -1,9 +1,5 @@
 """Chorus itself, driven over gRPC by `chorus bench`."""
 
-import json
-import os
-import signal
-
 from harness import memory
 from harness.server_process import MODEL_NAME, ServerProcess
 from peers import trace
@@ -41,28 +37,13 @@ class Server(ServerProcess):
         return outputs
 
     def _generate(self, ids, models, max_tokens):
-        lines = self.client(
-            "generate", *(word for model in models for word in ("--model", model)),
-            "--token-ids", ",".join(map(str, ids)), "--max-tokens", str(max_tokens),
-            "--temperature", "0", "--ignore-eos", "--json").splitlines()
         tokens = {model: [] for model in models}
-        for event in map(json.loads, lines):
+        for event in self.generate(ids, models, max_tokens):
             tokens[event["model"]] += event.get("token_ids", ())
         return [tokens[model] for model in models]
 
     def resident_bytes(self):
         return memory.resident(self.pid, POOL_BYTES)["pss"]
-
-    def pause(self):
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def resume(self):
-        os.kill(self.pid, signal.SIGCONT)
-
-    def close(self):
-        if self._process.poll() is None:
-            self.resume()
-        super().close()
 
 
 def contenders(place, daemon, client, scratch):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import os
 
 from harness import machine, peft
@@ -27,8 +26,7 @@ class Place:
 
     @property
     def vocabulary(self):
-        with open(os.path.join(self.model, "config.json"), encoding="utf-8") as text:
-            return json.load(text)["vocab_size"]
+        return peft.model_config(self.model)["vocab_size"]
 
     @property
     def torch_dtype(self):

@@ -33,10 +33,9 @@ engine::ModelConfig SmolLm2() {
 
 std::vector<Machine> Machines() {
   return {
-      // Two cores of an EPYC with AVX-512 BF16. Fitted to `bench/run serving` of 2026-11-26: 6.62
-      // ms
-      // a step of one row, 9.34 of 16, 13.95 of 16 with 16 adapters, 152.6 a prompt of 512 (there
-      // the probes read 47.6 GB/s and computed 1.08 TFLOP/s). A pool of 1 GiB.
+      // Two cores of an EPYC with AVX-512 BF16. Fitted to `bench/run serving` of 2026-11-26, in ms:
+      // a step of one row 6.62, of 16 rows 9.34, of 16 with 16 adapters 13.95, a prompt of 512
+      // 152.6 (the probes there read 47.6 GB/s and computed 1.08 TFLOP/s). A pool of 1 GiB.
       {.name = "cpu-smollm2",
        .model = SmolLm2(),
        .step = {.bytes_per_s = 43e9,
@@ -64,6 +63,14 @@ std::vector<Machine> Machines() {
        .model = Shape("llama-2-7b"),
        .step = {.bytes_per_s = 480e9, .flops_per_s = 60e12, .step_s = 11e-3},
        .load = {.read_bytes_per_s = 1e12, .host_bytes = int64_t{1} << 40, .copy_bytes_per_s = 12e9},
+       .pool_pages = 906},
+      // S-LoRA's of the experiment with clusters, with the same pool: the same shares of 1,555 GB/s
+      // and 312 TFLOP/s; what a step costs beside them is set so that the run without clusters at
+      // alpha 1 gives S-LoRA's own 4.2 s to a first token.
+      {.name = "a100-llama-7b",
+       .model = Shape("llama-2-7b"),
+       .step = {.bytes_per_s = 1244e9, .flops_per_s = 150e12, .step_s = 35e-3},
+       .load = {.read_bytes_per_s = 1e12, .host_bytes = int64_t{1} << 40, .copy_bytes_per_s = 20e9},
        .pool_pages = 906},
   };
 }

@@ -40,7 +40,7 @@ struct Machine {
   kernels::PoolView pool_view() const;  // without memory
 };
 
-// "cpu-smollm2", "h100-llama-3-8b", "a10g-llama-7b". NotFound naming them.
+// "cpu-smollm2", "h100-llama-3-8b", "a10g-llama-7b", "a100-llama-7b". NotFound naming them.
 absl::StatusOr<Machine> FindMachine(absl::string_view name);
 
 }  // namespace chorus::bench

@@ -12,7 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 
-from harness import machine, memory, peft, ratio, report, steps  # noqa: E402
+from harness import activated, machine, memory, peft, ratio, report, steps  # noqa: E402
 
 
 class RatioTest(unittest.TestCase):
@@ -93,6 +93,32 @@ class StepsTest(unittest.TestCase):
         probe = {"read_bandwidth": 10.0, "compute_rate": 100.0}
         self.assertEqual(steps.floor({"bytes": 50.0, "flops": 100.0}, probe), 5.0)
         self.assertEqual(steps.floor({"bytes": 50.0, "flops": 900.0}, probe), 9.0)
+
+
+class CachingServer:
+    """Takes a millisecond a token, but for what it has read for the same owner of KV."""
+
+    def __init__(self):
+        self._read = {}
+
+    def generate(self, ids, models, _max_tokens):
+        owner = "LoRA" if models == ["LoRA"] else "base"
+        before = self._read.setdefault(owner, [])
+        cached = max((len(os.path.commonprefix([old, ids])) for old in before), default=0)
+        before.append(ids)
+        return [{"event": "started"}, {"event": "summary", "cached_tokens": cached,
+                                       "time_to_first_token_us": 1000 * (len(ids) - cached)}]
+
+
+class ActivatedTest(unittest.TestCase):
+    def test_each_side_is_asked_about_contexts_that_the_base_alone_has_read(self):
+        blocks = activated.run_blocks(CachingServer(), 49152, ratio.Budget(0.0), seed=3)
+        self.assertEqual(len(blocks), ratio.FEWEST_BLOCKS)
+        context, tail = activated.CONTEXT, len(activated.INVOCATION)
+        self.assertEqual(activated.figures(blocks), [
+            ["base, nothing cached", context, 0, len(blocks)],
+            ["aLoRA", tail, context, len(blocks)], ["LoRA", context + tail, 0, len(blocks)]])
+        self.assertAlmostEqual(activated.target(blocks)["value"], tail / (context + tail))
 
 
 class MemoryTest(unittest.TestCase):

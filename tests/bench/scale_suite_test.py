@@ -1,17 +1,18 @@
-"""The arithmetic of bench/run scale: what is kept of an interrupted run, the bytes of a step, slices
-of a replay, targets, and what counts as cold."""
+"""The arithmetic of bench/run scale: what is kept of an interrupted run, the bytes of a step, duels,
+targets, and what counts as cold."""
 
 import json
 import os
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 
-from harness import bytes_model, cold_loads, fleet, points, report  # noqa: E402
+from harness import bytes_model, cold_loads, duel, fleet, points, ratio, report  # noqa: E402
 from harness import scale_targets as targets  # noqa: E402
 
 
@@ -91,53 +92,128 @@ class BytesModelTest(unittest.TestCase):
         with self.assertRaises(ValueError):
             bytes_model.figures(now, {**now, "time": 2.0}, 1, 1, 1)
 
-    def test_prediction_counts_tokens_against_bytes(self):
+    def test_prediction_counts_rows_against_bytes(self):
         self.assertAlmostEqual(bytes_model.predicted_ratio(
-            {"tokens": 30, "bytes": 600}, {"tokens": 32, "bytes": 400}), 30 / 32 * 400 / 600)
+            {"rows": 30, "bytes": 600}, {"rows": 32, "bytes": 400}), 30 / 32 * 400 / 600)
 
 
-class SlicesTest(unittest.TestCase):
-    def test_tokens_count_in_the_slice_in_which_they_came(self):
-        records = [{"first": 0.9, "tokens": 4, "gaps_ms": [200, 900, 5000]},  # 1.1, 2.0, 7.0
-                   {"first": 1.5, "tokens": 5, "gaps_ms": []},  # all with one message
-                   {"first": None, "tokens": 0, "gaps_ms": []}]
-        self.assertEqual(targets.slices(records, 1.0, 3.0, 0.5), [2, 10, 2, 0])
+class FakeServer:
+    """Steps of 4 ms and so many rows, while it is not stopped."""
+
+    STEP = 0.004
+
+    def __init__(self, rows, others, requests=1 << 30):
+        self.rows, self._others, self._steps_left = rows, others, requests
+        self._active, self._since = 0.0, time.monotonic()
+        self.closed = False
+        others.append(self)
+
+    def pause(self):
+        self._active, self._since = self._seconds(), None
+
+    def resume(self):
+        if self._since is None:
+            self._since = time.monotonic()
+        if not self.closed:
+            assert [other for other in self._others if other.running()] == [self]
+
+    def running(self):
+        return self._since is not None
+
+    def _seconds(self):
+        return self._active + (time.monotonic() - self._since if self.running() else 0.0)
+
+    def counters(self):
+        assert self.running()
+        steps = int(self._seconds() / self.STEP)
+        return {**counters(time.monotonic(), steps, steps * self.rows, steps, 0, 0, 0, 0.0),
+                bytes_model.LOADS: 0.0, bytes_model.EVICTIONS: 0.0}
+
+    def status(self):
+        assert self.running()
+        return {"weight_bytes": 1000, "pool_bytes": 100, "pool_pages": 10}
+
+    def replay(self, _trace, *_flags, seed):
+        self.seed = seed
+        return self
+
+    def ended(self):
+        return self._seconds() > self._steps_left * self.STEP
+
+    def close(self):
+        self.closed = True
 
 
-def point(rate, slices=(), tokens=10.0, size=100.0):
+class DuelTest(unittest.TestCase):
+    def fight(self, rows, requests=1 << 30):
+        others = []
+        self.servers = [FakeServer(count, others, requests) for count in rows]
+        return duel.Duel(self.servers, ("a", "b"), 4, 1)
+
+    def test_one_computes_at_a_time_and_rows_are_compared_by_their_seconds(self):
+        with self.fight((50, 40)) as fight:
+            fight.warm_up(0.02, 0.03)
+            fight.take_turns(0.02, ratio.Budget(0.0), 0.02)
+            above, below = fight.figures(1)
+            for server in self.servers:
+                server.closed = True
+        found = duel.compare(above["turns"], below["turns"])
+        self.assertEqual(found.blocks, ratio.FEWEST_BLOCKS)
+        self.assertAlmostEqual(found.value, 1.25, delta=0.2)
+        self.assertEqual(above["model"]["rows"], 50)
+        self.assertAlmostEqual(below["model"]["step_ms"], 4.0, delta=2.0)
+        self.assertEqual(len(targets.duel_row("d", [above, below])),
+                         1 + len(targets.DUEL_HEADINGS))
+
+    def test_requests_that_end_before_the_duel_end_it(self):
+        fight = self.fight((50, 40), requests=3)
+        with self.assertRaisesRegex(RuntimeError, "requests to the end expected"):
+            fight.warm_up(0.02, 1.0)
+        for server in self.servers:
+            server.closed = True
+        fight.close()
+
+
+def point(rate):
     times = {"mean": 1000.0, "p50": 1.0, "p95": 2.0, "p99": 3.0}
     figures = {"requests_per_second": rate / 10, "output_tokens_per_second": rate,
                "attainment": 1.0, "ttft_ms": times, "itl_ms": times, "latency_ms": times}
-    model = dict.fromkeys(("rows", "adapters", "ranks", "kv_bytes", "adapter_bytes", "step_ms",
-                           "steps", "loads", "evictions", "preemptions"), 1.0)
-    return {"window": figures, "whole": figures, "late_ms": times, "slices": list(slices),
-            "cut": False,
-            "model": {**model, "tokens": tokens, "bytes": size}}
+    return {"window": figures, "whole": figures, "late_ms": times, "cut": False, "model": model()}
+
+
+def model(**changed):
+    return {**dict.fromkeys(("rows", "tokens", "adapters", "ranks", "kv_bytes", "adapter_bytes",
+                             "bytes", "step_ms", "steps", "rows_per_second", "loads",
+                             "evictions", "preemptions"), 1.0), **changed}
+
+
+def side(rates, **changed):
+    return {"turns": [{"rows": 2 * rate, "seconds": 2.0} for rate in rates],
+            "model": model(**changed)}
 
 
 class TargetsTest(unittest.TestCase):
     SIDES = {"few": 5, "some": 100, "many": 2000}
 
-    def blocks(self, turns, drawn):
-        return [{"few": point(100, tokens=10, size=100), "many": point(drawn, tokens=10, size=125),
-                 "some in turn": point(100), "many in turn": point(turns)} for _ in range(5)]
+    def count(self, turns, drawn):
+        return {"in turn": [side([turns] * 5), side([100] * 5)],
+                "uniform": [side([drawn] * 5, rows=10, bytes=125),
+                            side([100] * 5, rows=10, bytes=100)]}
 
     def test_the_count_is_judged_by_itself_and_the_draw_by_the_bytes(self):
-        turns, drawn = targets.count_targets(self.SIDES, self.blocks(98, 77))
+        turns, drawn = targets.count_targets(self.SIDES, self.count(98, 77))
         self.assertAlmostEqual(turns["value"], 0.98)
         self.assertTrue(turns["met"])
         self.assertAlmostEqual(drawn["value"], 0.77 / 0.8)
         self.assertTrue(drawn["met"])
         self.assertIn("0.800", drawn["name"])
-        turns, drawn = targets.count_targets(self.SIDES, self.blocks(96, 75))
+        turns, drawn = targets.count_targets(self.SIDES, self.count(96, 75))
         self.assertFalse(turns["met"])
         self.assertFalse(drawn["met"])
 
     def test_pools_are_judged_at_their_worst_point(self):
-        pairs = {"a": (point(0, [100] * 6), point(0, [99] * 6)),
-                 "b": (point(0, [95] * 12), point(0, [100] * 6))}
-        worst, exceeding = targets.pool_targets(pairs, {"c": (point(0, [140] * 6),
-                                                              point(0, [100] * 6))})
+        pools = {"a": [side([100] * 6), side([99] * 6)], "b": [side([95] * 6), side([100] * 6)]}
+        worst, exceeding = targets.pool_targets(pools, {"c": [side([140] * 6), side([100] * 6)]})
         self.assertAlmostEqual(worst["value"], 0.95)
         self.assertFalse(worst["met"])
         self.assertIn("(b)", worst["name"])
@@ -146,7 +222,9 @@ class TargetsTest(unittest.TestCase):
 
     def test_tables_have_a_cell_for_each_heading(self):
         for headings, row in ((targets.POINT_HEADINGS, targets.point_row("p", point(10))),
-                              (targets.MODEL_HEADINGS, targets.model_row("p", point(10)))):
+                              (targets.MODEL_HEADINGS, targets.model_row("p", point(10))),
+                              (["duel", *targets.DUEL_HEADINGS],
+                               targets.duel_row("p", [side([1, 2]), side([2, 1])]))):
             self.assertEqual(len(headings), len(row))
             report.table(headings, [row])
 
@@ -208,7 +286,7 @@ class FleetTest(unittest.TestCase):
         for i in range(4):
             shape = mixed.shape(i)
             shape.write(directory, seed=i)
-            self.assertEqual(fleet.tree_bytes(directory), shape.tensor_bytes + len(shape.config))
+            self.assertEqual(fleet.tree_bytes(directory), shape.tensor_bytes + len(shape.config()))
             self.assertGreater(shape.image_bytes(), shape.rank * mixed.rank_bytes)
         self.assertGreater(mixed.disk_bytes(5), 2 * mixed.rank_bytes * (64 + 32 + 16 + 8 + 64))
 
@@ -221,6 +299,21 @@ class FleetTest(unittest.TestCase):
                 contents.append(file.read())
         self.assertEqual(contents[0], contents[1])
         self.assertNotEqual(contents[0], contents[2])
+
+    def test_a_linked_store_has_the_same_files_but_the_lock_and_keeps_them(self):
+        store, copy = (os.path.join(self.scratch, name) for name in ("store", "copy"))
+        for name, text in (("LOCK", ""), ("objects/a", "1"), ("manifests/m", "2")):
+            path = os.path.join(store, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as out:
+                out.write(text)
+        for _ in range(2):
+            fleet.link_store(store, copy)
+            self.assertEqual(sorted(os.listdir(copy)), ["manifests", "objects"])
+            self.assertTrue(os.path.samefile(os.path.join(store, "objects/a"),
+                                             os.path.join(copy, "objects/a")))
+        os.unlink(os.path.join(copy, "objects/a"))
+        self.assertTrue(os.path.exists(os.path.join(store, "objects/a")))
 
     def test_more_than_the_limit_or_than_is_free_ends_the_program(self):
         with self.assertRaisesRegex(SystemExit, "at most 16 GB"):
