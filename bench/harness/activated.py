@@ -60,4 +60,5 @@ def target(blocks):
 def figures(blocks):
     """Rows for people: who is asked, milliseconds to the first token, tokens from the cache."""
     return [[who, *(statistics.median(b[who][field] for b in blocks)
-                    for field in ("first_ms", "cached_tokens")), len(blocks)] for who in (BASE, *SIDES)]
+                    for field in ("first_ms", "cached_tokens")), len(blocks)]
+            for who in (BASE, *SIDES)]

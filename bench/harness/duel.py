@@ -5,6 +5,7 @@ Work is counted in rows, the tokens that steps computed, of prompts and of answe
 a few seconds' tokens are answers is chance. A turn ends where a step does, to a few milliseconds.
 """
 
+import contextlib
 import random
 import time
 
@@ -64,28 +65,17 @@ class Side:
         return {"turns": self.turns, "model": mean}
 
 
+@contextlib.contextmanager
+def between(servers, traces, streams, seed):
+    """A Duel of two servers, each under its trace; the first is compared with the second."""
+    with contextlib.ExitStack() as ends:
+        yield Duel([ends.enter_context(contextlib.closing(Side(server, trace, streams, seed)))
+                    for server, trace in zip(servers, traces)], random.Random(seed))
+
+
 class Duel:
-    """`servers` and `traces`: of both sides, the first being compared with the second."""
-
-    def __init__(self, servers, traces, streams, seed):
-        self._draw = random.Random(seed)
-        self._sides = []
-        try:
-            for server, trace in zip(servers, traces):
-                self._sides.append(Side(server, trace, streams, seed))
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def close(self):
-        for side in self._sides:
-            side.close()
+    def __init__(self, sides, draw):
+        self._sides, self._draw = sides, draw
 
     def warm_up(self, seconds, lead):
         """Turns of so many seconds that do not count, `lead` seconds at least for each. REQUIRES: to

@@ -47,7 +47,8 @@ FULL = {
     "rank 8": (0, 1, 5, 20, 100, 400, 2000), "ranks 64 32 16 8": (1, 5, 20, 100, 400),
     "popularity": (UNIFORM, SKEWED), "shapes": tuple(SHAPES), "exceeding": True,
     "warm": 15.0, "window": 60.0, "saturate": (5.0, 20.0),
-    "turn": 2.0, "count": (120, 300), "pools": (16, 32), "exceed": (40, 120), "ablate": (30, 60),
+    "turn": 2.0, "ramps": 1, "count": (120, 300), "pools": (16, 32), "exceed": (40, 120),
+    "ablate": (30, 60),
     "rest": 40, "cold": 8.0, "colds": (200, 320), "colds of": 2000,
     "sides": {"few": 5, "some": 100, "many": 2000}, "ablated": 20,
 }
@@ -55,7 +56,7 @@ QUICK = {
     "rank 8": (0, 60), "ranks 64 32 16 8": (8,),
     "popularity": (UNIFORM,), "shapes": ("slora",), "exceeding": False,
     "warm": 1.0, "window": 3.0, "saturate": (1.0, 3.0),
-    "turn": 0.2, "count": (4, 4), "pools": (2, 2), "exceed": (2, 2), "ablate": (2, 2),
+    "turn": 0.2, "ramps": 0, "count": (4, 4), "pools": (2, 2), "exceed": (2, 2), "ablate": (2, 2),
     "rest": 6, "cold": 1.5, "colds": (14, 14), "colds of": 160,
     "sides": {"few": 5, "some": 20, "many": 60}, "ablated": 8,
 }
@@ -289,9 +290,9 @@ class Measurement:
         `requests`, or both by the same."""
         self.say(f"· {name}")
         servers = (stage.server(count, pool=pool), stage.rival(flags, pool))
-        lead = self._ramp(servers[0])
+        lead = self._plan["ramps"] * self._ramp(servers[0])
         paths = [self._write(r, f"duel-{i}") for i, r in enumerate(requests)]
-        with duel.Duel(servers, (paths[0], paths[-1]), STREAMS, self._options.seed) as fight:
+        with duel.between(servers, (paths[0], paths[-1]), STREAMS, self._options.seed) as fight:
             fight.warm_up(self._plan["turn"], lead)
             fight.take_turns(self._plan["turn"], ratio.Budget(*self._plan[budget]),
                              targets.RESOLUTION)

@@ -148,7 +148,7 @@ class DuelTest(unittest.TestCase):
     def fight(self, rows, requests=1 << 30):
         others = []
         self.servers = [FakeServer(count, others, requests) for count in rows]
-        return duel.Duel(self.servers, ("a", "b"), 4, 1)
+        return duel.between(self.servers, ("a", "b"), 4, 1)
 
     def test_one_computes_at_a_time_and_rows_are_compared_by_their_seconds(self):
         with self.fight((50, 40)) as fight:
@@ -166,12 +166,12 @@ class DuelTest(unittest.TestCase):
                          1 + len(targets.DUEL_HEADINGS))
 
     def test_requests_that_end_before_the_duel_end_it(self):
-        fight = self.fight((50, 40), requests=3)
         with self.assertRaisesRegex(RuntimeError, "requests to the end expected"):
-            fight.warm_up(0.02, 1.0)
-        for server in self.servers:
-            server.closed = True
-        fight.close()
+            with self.fight((50, 40), requests=3) as fight:
+                for server in self.servers:
+                    server.closed = True
+                fight.warm_up(0.02, 1.0)
+        self.assertTrue(all(server.running() for server in self.servers))
 
 
 def point(rate):
