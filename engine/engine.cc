@@ -165,7 +165,7 @@ struct Engine::Impl {
   ResidencyBoard board;
   std::atomic<bool> failed{false};
 
-  // Engine thread only, but for Scheduler::Validate and MakeRequest.
+  // Engine thread only, but for Scheduler::intake.
   std::unique_ptr<AdapterLoader> loader;
   Scheduler scheduler;
   double step_seconds = 0.0;
@@ -197,8 +197,8 @@ Engine::~Engine() {
 }
 
 absl::StatusOr<std::shared_ptr<TokenStream>> Engine::Submit(GenerateRequest spec) {
-  CHORUS_RETURN_IF_ERROR(impl_->scheduler.Validate(spec));
-  std::unique_ptr<Request> request = impl_->scheduler.MakeRequest(std::move(spec));
+  CHORUS_RETURN_IF_ERROR(impl_->scheduler.intake().Validate(spec));
+  std::unique_ptr<Request> request = impl_->scheduler.intake().MakeRequest(std::move(spec));
   std::shared_ptr<TokenStream> stream = request->stream;
   {
     kernels::MutexLock lock(&impl_->mutex);
@@ -232,7 +232,7 @@ void Engine::Cancel(const std::string& request_id, int32_t choice, FinishReason 
 }
 
 absl::Status Engine::Pin(const AdapterRef& adapter, bool pinned) {
-  if (pinned) CHORUS_RETURN_IF_ERROR(impl_->scheduler.CheckAdapter(*adapter));
+  if (pinned) CHORUS_RETURN_IF_ERROR(impl_->scheduler.intake().CheckAdapter(*adapter));
   {
     kernels::MutexLock lock(&impl_->mutex);
     const AdapterKey key = Residency::KeyOf(*adapter);

@@ -208,7 +208,7 @@ class Player {
   void Submit() {
     if (submitted_ == workload_.num_requests / 5) Begin();
     ++submitted_;
-    std::unique_ptr<engine::Request> request = scheduler_.MakeRequest(requests_.Next());
+    std::unique_ptr<engine::Request> request = scheduler_.intake().MakeRequest(requests_.Next());
     int64_t seen = 0;  // tokens of its beginning that were computed before
     const auto& keys = request->prompt_keys;
     while (seen < static_cast<int64_t>(keys.size()) &&

@@ -126,8 +126,8 @@ class Rig {
     ++submitted_;
     request.max_tokens = max_tokens;
     request.ignore_eos = true;
-    CHORUS_CHECK(scheduler_.Validate(request).ok());
-    std::unique_ptr<Request> made = scheduler_.MakeRequest(std::move(request));
+    CHORUS_CHECK(scheduler_.intake().Validate(request).ok());
+    std::unique_ptr<Request> made = scheduler_.intake().MakeRequest(std::move(request));
     streams_.push_back(made->stream);
     scheduler_.Submit(std::move(made), now_);
   }

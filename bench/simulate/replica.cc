@@ -78,7 +78,7 @@ void Replica::Submit(uint64_t number, engine::GenerateRequest request, Nanos now
   request.sampling.seed = number;
   // Made by the caller's thread in the engine too.
   auto made = std::make_shared<std::unique_ptr<engine::Request>>(
-      scheduler_.MakeRequest(std::move(request)));
+      scheduler_.intake().MakeRequest(std::move(request)));
   CHORUS_CHECK(streams_.try_emplace(number, (*made)->stream).second);
   ++outstanding_;
   Post([made](engine::Scheduler* s, absl::Time at) { s->Submit(std::move(*made), at); }, now);

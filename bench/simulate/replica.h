@@ -57,7 +57,7 @@ class Replica {
 
   // Whether it can ever be served.
   absl::Status Validate(const engine::GenerateRequest& request) const {
-    return scheduler_.Validate(request);
+    return scheduler_.intake().Validate(request);
   }
   // `now` is not before that of any call before. The request's id and its sampling's seed become
   // `number`, which no other request has had.

@@ -1,10 +1,10 @@
-// Who enters the pool: Scheduler::Admit and what it asks.
+#include "engine/schedule/admission.h"
+
 #include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "engine/schedule/peak_pages.h"
-#include "engine/schedule/scheduler.h"
 #include "kernels/check.h"
 
 namespace chorus::engine {
@@ -13,11 +13,27 @@ namespace {
 // Sequences at the head of the queue that one step looks at.
 constexpr ReclaimRank kAdmissionWindow = 64;
 
+// Of the front of its tokens. A hit always leaves a token to compute: its logits are what the next
+// token is drawn from.
 std::span<const PrefixKey> MatchableKeys(const Sequence& sequence) {
-  // A hit always leaves a token to compute: its logits are what the next token is drawn from.
   const int64_t pages = std::min<int64_t>(static_cast<int64_t>(sequence.keys.size()),
                                           (sequence.num_tokens() - 1) / kernels::kPageTokens);
   return std::span(sequence.keys).first(static_cast<size_t>(pages));
+}
+
+// Those that were found in the cache.
+std::span<const PrefixKey> FirstKeys(const Sequence& sequence, int64_t cached) {
+  return MatchableKeys(sequence).first(static_cast<size_t>(cached));
+}
+
+bool IsCold(const Sequence& sequence) {
+  return sequence.resident != nullptr && sequence.resident->state == ResidencyState::kDisk;
+}
+
+// Somebody loads its adapter.
+bool IsOnItsWay(const Sequence& sequence) {
+  return sequence.resident != nullptr && !IsCold(sequence) &&
+         sequence.resident->state != ResidencyState::kResident;
 }
 
 // Of its adapter, that nobody could reclaim any more.
@@ -28,21 +44,32 @@ int64_t IdlePages(const Sequence& sequence) {
 
 }  // namespace
 
-void Scheduler::Admit(absl::Time now) {
-  residency_.ClearWaiterRanks();
-  window_.clear();
+Admission::Admission(const EngineOptions& options, PoolContents* pool, FairQueue* waiting,
+                     ActiveSet* active, PromptsUnderWay* under_way)
+    : options_(options),
+      pool_(*pool),
+      waiting_(*waiting),
+      active_(*active),
+      under_way_(*under_way) {}
+
+void Admission::Enqueue(Sequence* sequence) {
+  if (const AdapterRef& adapter = sequence->request->spec.adapter; adapter != nullptr) {
+    sequence->resident = pool_.residency.AddWaiter(adapter);
+  }
+  sequence->cached_hint = CachedPages(*sequence) * kernels::kPageTokens;
+  waiting_.Add(sequence);
+}
+
+void Admission::Leave(Sequence* sequence) {
+  waiting_.Remove(sequence);
+  if (std::exchange(sequence->overdue, false)) overdue_.erase(sequence);
+  if (sequence->resident != nullptr) pool_.residency.RemoveWaiter(sequence->resident);
+}
+
+std::vector<Sequence*> Admission::Admit(absl::Time now) {
   too_large_.reset();
-  for (Sequence* sequence : overdue_) {
-    if (!IsWindowFull()) Look(sequence);
-  }
+  FillWindow();
   bool any_deferred = false;
-  FairQueue::Walk walk(&waiting_, [this](const Sequence& sequence) { return IsReady(sequence); });
-  while (!IsWindowFull()) {
-    Sequence* const sequence = walk.Next();
-    if (sequence == nullptr) break;
-    if (!sequence->overdue) Look(sequence);
-  }
-  residency_.OrderLoads();
   Passed passed;
   for (size_t i = 0; i < window_.size() && !passed.closed; ++i) {
     window_[i].deferred = IsDeferred(*window_[i].sequence);
@@ -51,21 +78,38 @@ void Scheduler::Admit(absl::Time now) {
   }
   if (any_deferred) AdmitDeferred(now);
   StageLoads(now);
+  return std::exchange(admitted_, {});
 }
 
-bool Scheduler::IsWindowFull() const {
+// The head of the queue, those first who are overdue; the loads learn its order.
+void Admission::FillWindow() {
+  window_.clear();
+  pool_.residency.ClearWaiterRanks();
+  for (Sequence* sequence : overdue_) {
+    if (!IsWindowFull()) Look(sequence);
+  }
+  FairQueue::Walk walk(&waiting_, [this](const Sequence& sequence) { return IsReady(sequence); });
+  while (!IsWindowFull()) {
+    Sequence* const sequence = walk.Next();
+    if (sequence == nullptr) break;
+    if (!sequence->overdue) Look(sequence);
+  }
+  pool_.residency.OrderLoads();
+}
+
+bool Admission::IsWindowFull() const {
   return static_cast<ReclaimRank>(window_.size()) == kAdmissionWindow;
 }
 
 // The next one of the order.
-void Scheduler::Look(Sequence* sequence) {
+void Admission::Look(Sequence* sequence) {
   const auto rank = static_cast<ReclaimRank>(window_.size());
-  if (sequence->resident != nullptr) residency_.SetWaiterRank(sequence->resident, rank);
+  if (sequence->resident != nullptr) pool_.residency.SetWaiterRank(sequence->resident, rank);
   window_.push_back({.sequence = sequence});
 }
 
 // Those who let others go first, if there is still room.
-void Scheduler::AdmitDeferred(absl::Time now) {
+void Admission::AdmitDeferred(absl::Time now) {
   Passed passed;
   for (size_t i = 0; i < window_.size() && !passed.closed; ++i) {
     if (std::exchange(window_[i].deferred, false)) {
@@ -77,7 +121,7 @@ void Scheduler::AdmitDeferred(absl::Time now) {
 }
 
 // Tries the sequence of that rank; those in `passed` are ahead of it.
-void Scheduler::Consider(ReclaimRank rank, Passed* passed, absl::Time now) {
+void Admission::Consider(ReclaimRank rank, Passed* passed, absl::Time now) {
   Candidate& candidate = window_[static_cast<size_t>(rank)];
   Sequence* const sequence = candidate.sequence;
   if (IsOnItsWay(*sequence) && !BeginsOnTheBase(*sequence)) return;
@@ -97,7 +141,7 @@ void Scheduler::Consider(ReclaimRank rank, Passed* passed, absl::Time now) {
 
 // Whether the fairness of tenants lets it pass: the blocked one's may be behind by the slack of
 // fair_queue.h, which at equal weights is as many chunks as there may be overtakers.
-bool Scheduler::MayPass(const Sequence& sequence, Passed* passed) {
+bool Admission::MayPass(const Sequence& sequence, Passed* passed) {
   const double slack =
       static_cast<double>(options_.max_overtakes) * static_cast<double>(options_.max_prefill_chunk);
   const double counter = sequence.request->tenant->counter;
@@ -108,23 +152,21 @@ bool Scheduler::MayPass(const Sequence& sequence, Passed* passed) {
   return !passed->closed;
 }
 
-void Scheduler::AddPassed(Sequence* sequence, Passed* passed) {
+void Admission::AddPassed(Sequence* sequence, Passed* passed) {
   passed->Add(sequence);
   passed->closed |= sequence->overdue || options_.max_overtakes == 0;
 }
 
 // From now on it goes before all others, and while it is blocked nobody is admitted. (It was passed
 // by tenants within the slack, so it breaks no bound.)
-void Scheduler::MakeOverdue(Sequence* sequence, Passed* passed) {
+void Admission::MakeOverdue(Sequence* sequence, Passed* passed) {
   passed->closed = true;
   sequence->overdue = true;
   overdue_.insert(sequence);
 }
 
-Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now) {
-  const Residency::Resident* resident = sequence->resident;
-  const bool cold = resident != nullptr && resident->state == ResidencyState::kDisk;
-  const int64_t adapter_pages = cold ? resident->pages() : 0;
+Verdict Admission::TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now) {
+  const int64_t adapter_pages = IsCold(*sequence) ? sequence->resident->pages() : 0;
   const auto block = [&](Blocked reason) {
     // Nobody is held up for what the base computes before the adapter is there.
     if (IsOnItsWay(*sequence)) return Verdict::kParked;
@@ -137,63 +179,57 @@ Verdict Scheduler::TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now
   if (JoinsPrefill(*sequence, cached)) return Verdict::kParked;
   const bool conservative =
       options_.admission == AdmissionMode::kConservative || sequence->preemptions >= 2;
-  // Alone, a request fits: Validate saw to that.
+  // Alone, a request fits: Intake saw to that.
   if (conservative && !active_.empty() && !FitsPeakToo(*sequence, adapter_pages)) {
     return block(Blocked::kPages);
   }
 
   int64_t wanted = PagesWanted(*sequence, cached);
-  if (!active_.empty()) wanted += watermark_pages_;
+  if (!active_.empty()) wanted += pool_.watermark_pages;
   if (sequence->preemptions > 0) wanted += active_.size();
   // What it matches cannot be taken back for it.
-  wanted += prefixes_.IdlePages(MatchableKeys(*sequence).first(static_cast<size_t>(cached)));
-  if (!pages_.Has(wanted, adapter_pages, rank)) return block(Blocked::kPages);
-  if (adapter_pages > 0 && !residency_.MakeLoadRoom(*resident, rank)) return Verdict::kParked;
-  return Reserve(sequence, cached, adapter_pages, rank, now) ? Verdict::kAdmitted
-                                                             : block(Blocked::kPages);
+  wanted += pool_.prefixes.IdlePages(FirstKeys(*sequence, cached));
+  if (!pool_.pages.Has(wanted, adapter_pages, rank)) return block(Blocked::kPages);
+  if (adapter_pages > 0 && !pool_.residency.MakeLoadRoom(*sequence->resident, rank)) {
+    return Verdict::kParked;
+  }
+  return Enter(sequence, cached, adapter_pages, rank, now) ? Verdict::kAdmitted
+                                                           : block(Blocked::kPages);
 }
 
 // Whether the base has something to compute for it that is not cached.
-bool Scheduler::BeginsOnTheBase(const Sequence& sequence) const {
+bool Admission::BeginsOnTheBase(const Sequence& sequence) const {
   const int64_t from = sequence.request->chain.adapter->from;
   if (sequence.resident->state == ResidencyState::kCancelling || from == 0) return false;
   return !options_.prefix_cache || CachedPages(sequence) * kernels::kPageTokens < from;
 }
 
-void Scheduler::NoteBlocked(Sequence* sequence, Blocked reason) {
+void Admission::NoteBlocked(Sequence* sequence, Blocked reason) {
   const auto index = static_cast<size_t>(reason);
   if ((sequence->blocked_by >> index & 1) != 0) return;
   sequence->blocked_by |= 1u << index;
-  ++counters_.blocked[index];
-}
-
-// Somebody loads its adapter.
-bool Scheduler::IsOnItsWay(const Sequence& sequence) const {
-  return sequence.resident != nullptr && sequence.resident->state != ResidencyState::kDisk &&
-         sequence.resident->state != ResidencyState::kResident;
+  ++num_blocked_[index];
 }
 
 // Whether it would run if there was room: its adapter is there or can be loaded, and nobody
 // computes its prompt.
-bool Scheduler::IsReady(const Sequence& sequence) const {
+bool Admission::IsReady(const Sequence& sequence) const {
   if (IsOnItsWay(sequence)) return false;
-  const bool cold =
-      sequence.resident != nullptr && sequence.resident->state == ResidencyState::kDisk;
-  if (cold && residency_.num_loading() >= options_.max_loads) return false;
+  if (IsCold(sequence) && pool_.residency.num_loading() >= options_.max_loads) return false;
   // Nobody is admitted then, so it is all the same.
   if (active_.num_choices() >= options_.max_running) return true;
-  return computing_.empty() || !JoinsPrefill(sequence, CachedPages(sequence));
+  return under_way_.empty() || !JoinsPrefill(sequence, CachedPages(sequence));
 }
 
 // Enough adapters are in use, and not its own.
-bool Scheduler::IsDeferred(const Sequence& sequence) const {
+bool Admission::IsDeferred(const Sequence& sequence) const {
   return options_.cluster_adapters > 0 && sequence.resident != nullptr &&
          active_.num_adapters() >= options_.cluster_adapters && !active_.Uses(sequence.resident) &&
          !sequence.overdue && sequence.preemptions == 0 && options_.max_overtakes > 0;
 }
 
 // The limit of a step that would be broken with it.
-std::optional<Blocked> Scheduler::StepLimit(const Sequence& sequence) const {
+std::optional<Blocked> Admission::StepLimit(const Sequence& sequence) const {
   if (active_.num_choices() + sequence.num_choices() > options_.max_running) return Blocked::kRows;
   if (sequence.resident == nullptr || active_.Uses(sequence.resident)) return std::nullopt;
   if (active_.num_adapters() >= options_.max_step_adapters) return Blocked::kAdapters;
@@ -203,19 +239,19 @@ std::optional<Blocked> Scheduler::StepLimit(const Sequence& sequence) const {
   return std::nullopt;
 }
 
-int64_t Scheduler::CachedPages(const Sequence& sequence) const {
-  return options_.prefix_cache ? prefixes_.MatchLength(MatchableKeys(sequence)) : 0;
+int64_t Admission::CachedPages(const Sequence& sequence) const {
+  return options_.prefix_cache ? pool_.prefixes.MatchLength(MatchableKeys(sequence)) : 0;
 }
 
 // Somebody computes the first page that this one would compute: it waits and takes it from there.
-bool Scheduler::JoinsPrefill(const Sequence& sequence, int64_t cached) const {
+bool Admission::JoinsPrefill(const Sequence& sequence, int64_t cached) const {
   const std::span<const PrefixKey> keys = MatchableKeys(sequence);
   return options_.prefix_cache && cached < static_cast<int64_t>(keys.size()) &&
-         computing_.contains(keys[static_cast<size_t>(cached)]);
+         under_way_.Contains(keys[static_cast<size_t>(cached)]);
 }
 
 // FitsPeak, but asked once for all that are at least as large: pages only get fewer in a step.
-bool Scheduler::FitsPeakToo(const Sequence& entering, int64_t adapter_pages) {
+bool Admission::FitsPeakToo(const Sequence& entering, int64_t adapter_pages) {
   const Peak peak{.tokens = entering.num_tokens(),
                   .remaining = entering.peak_tokens() - entering.num_tokens(),
                   .choices = entering.num_choices(),
@@ -228,7 +264,7 @@ bool Scheduler::FitsPeakToo(const Sequence& entering, int64_t adapter_pages) {
 
 // Whether everything that runs, `entering` (if not null) and `adapter_pages` to be loaded fit
 // together to their ends, beside the pin budget.
-bool Scheduler::FitsPeak(const Sequence* entering, int64_t adapter_pages) const {
+bool Admission::FitsPeak(const Sequence* entering, int64_t adapter_pages) const {
   std::vector<PeakItem> items;
   const auto add = [&items](const Sequence& s, bool decoding) {
     for (int32_t i = 0; i < s.num_choices(); ++i) {
@@ -239,18 +275,19 @@ bool Scheduler::FitsPeak(const Sequence* entering, int64_t adapter_pages) const 
     add(*other, other->state == Sequence::State::kRunning &&
                     other->num_tokens() - other->computed == 1 && other->unforked == 0);
   }
-  int64_t adapters = residency_.num_pages() - residency_.ReclaimablePages(kAnyone) + adapter_pages;
-  adapters += pin_pages_ - residency_.num_pinned_pages();
+  const Residency& residency = pool_.residency;
+  int64_t adapters = residency.num_pages() - residency.ReclaimablePages(kAnyone) + adapter_pages;
+  adapters += pool_.pin_pages - residency.num_pinned_pages();
   if (entering != nullptr) {
     add(*entering, false);
     adapters += IdlePages(*entering);
   }
-  return pages_.Holds(PeakPages(items), adapters);
+  return pool_.pages.Holds(PeakPages(items), adapters);
 }
 
 // The uncached tokens and a page for each choice that forks. Optimists also take room to grow, but
 // never past the peak.
-int64_t Scheduler::PagesWanted(const Sequence& sequence, int64_t cached) const {
+int64_t Admission::PagesWanted(const Sequence& sequence, int64_t cached) const {
   int64_t tokens = PagesFor(sequence.num_tokens());
   if (options_.admission == AdmissionMode::kOptimistic) {
     tokens = std::min(tokens + 1, PagesFor(sequence.peak_tokens()));
@@ -258,108 +295,93 @@ int64_t Scheduler::PagesWanted(const Sequence& sequence, int64_t cached) const {
   return tokens - cached + sequence.unforked;
 }
 
-bool Scheduler::Reserve(Sequence* sequence, int64_t cached, int64_t adapter_pages, ReclaimRank rank,
-                        absl::Time now) {
-  Residency::Resident* resident = sequence->resident;
-  // What it will use is held before anything is given up for it.
-  PageLease pages = prefixes_.Match(MatchableKeys(*sequence).first(static_cast<size_t>(cached)));
-  if (resident != nullptr) residency_.Hold(resident);
+// Takes all that it needs, or nothing. What it will use is held before anything is given up for it.
+bool Admission::Enter(Sequence* sequence, int64_t cached, int64_t adapter_pages, ReclaimRank rank,
+                      absl::Time now) {
+  Residency::Resident* const resident = sequence->resident;
+  PageLease matched = pool_.prefixes.Match(FirstKeys(*sequence, cached));
+  if (resident != nullptr) pool_.residency.Hold(resident);
   const int64_t wanted = PagesWanted(*sequence, cached);
-  if ((adapter_pages > 0 && !residency_.MakeRoom(rank)) ||
-      !pages_.MakeFree(wanted, adapter_pages, rank)) {
-    if (resident != nullptr) residency_.Unhold(resident);
+  if ((adapter_pages > 0 && !pool_.residency.MakeRoom(rank)) ||
+      !pool_.pages.MakeFree(wanted, adapter_pages, rank)) {
+    if (resident != nullptr) pool_.residency.Unhold(resident);
     return false;
   }
-  PageLease fresh = *pages_.kv().Acquire(wanted);
-  sequence->spare = fresh.TakeFrom(PagesFor(sequence->num_tokens()) - cached);
-  pages.Append(std::move(fresh));
-  sequence->pages = std::move(pages);
-  sequence->published = cached;
-  const std::span<const PrefixKey> uncached =
-      MatchableKeys(*sequence).subspan(static_cast<size_t>(cached));
-  const int64_t restored = host_tier_.MatchLength(uncached);
-  for (int64_t i = 0; i < restored; ++i) {
-    sequence->restores.push_back(
-        {sequence->pages[cached + i], host_tier_.Hold(uncached[static_cast<size_t>(i)])});
+  TakePages(sequence, std::move(matched), wanted);
+  if (adapter_pages > 0) {
+    pool_.residency.StartLoad(resident, *pool_.pages.adapters().Acquire(adapter_pages), now);
   }
-  sequence->computed = (cached + restored) * kernels::kPageTokens;
-  LeaveQueue(sequence);
-  if (adapter_pages > 0)
-    residency_.StartLoad(resident, *pages_.adapters().Acquire(adapter_pages), now);
+  Leave(sequence);
   const bool ready = resident == nullptr || resident->state == ResidencyState::kResident;
   sequence->state = ready ? Sequence::State::kRunning : Sequence::State::kLoading;
-  if (resident != nullptr) residency_.RemoveWaiter(resident);
-  active_.Add(sequence);
   sequence->admitted = now;
-  if (!sequence->charged) sequence->loaded_pages += adapter_pages;
-  ChargeAdmission(sequence);
-  for (size_t i = static_cast<size_t>(cached); i < MatchableKeys(*sequence).size(); ++i) {
-    computing_.try_emplace(sequence->keys[i], sequence);
-  }
-  if (sequence->preemptions == 0) {
-    counters_.prompt_tokens_looked_up += sequence->request->spec.prompt.size();
-    counters_.prompt_tokens_cached += static_cast<uint64_t>(sequence->computed);
-  }
-  Request* request = sequence->request;
-  if (!request->admitted) {
-    request->admitted = true;
-    ++num_admitted_;
-    Push(request, {.kind = StreamEvent::Kind::kAdmitted,
-                   .choice = sequence->choice,
-                   .cached_tokens = static_cast<int32_t>(sequence->computed),
-                   .queue_time = now - request->submitted});
-  }
+  active_.Add(sequence);
+  Charge(sequence, adapter_pages);
+  admitted_.push_back(sequence);
   return true;
 }
 
-void Scheduler::LeaveQueue(Sequence* sequence) {
-  waiting_.Remove(sequence);
-  if (std::exchange(sequence->overdue, false)) overdue_.erase(sequence);
+// Those in the cache, those that the host brings back, and `wanted` new ones.
+void Admission::TakePages(Sequence* sequence, PageLease matched, int64_t wanted) {
+  const int64_t cached = matched.size();
+  PageLease fresh = *pool_.pages.kv().Acquire(wanted);
+  sequence->spare = fresh.TakeFrom(PagesFor(sequence->num_tokens()) - cached);
+  sequence->pages = std::move(matched);
+  sequence->pages.Append(std::move(fresh));
+  sequence->published = cached;
+  const std::span<const PrefixKey> uncached =
+      MatchableKeys(*sequence).subspan(static_cast<size_t>(cached));
+  const int64_t restored = pool_.host_tier.MatchLength(uncached);
+  for (int64_t i = 0; i < restored; ++i) {
+    sequence->restores.push_back(
+        {sequence->pages[cached + i], pool_.host_tier.Hold(uncached[static_cast<size_t>(i)])});
+  }
+  sequence->computed = (cached + restored) * kernels::kPageTokens;
+  under_way_.Begin(*sequence, uncached);
 }
 
-void Scheduler::ChargeAdmission(Sequence* sequence) {
-  if (sequence->charged) return;
-  sequence->charged = true;
+// Once, when it is first admitted: what it computes, and what was loaded for its sake.
+void Admission::Charge(Sequence* sequence, int64_t adapter_pages) {
+  if (std::exchange(sequence->charged, true)) return;
+  sequence->loaded_pages += adapter_pages;
   const auto uncached = static_cast<double>(sequence->prompt_tokens() - sequence->computed);
   const auto pages = static_cast<double>(sequence->loaded_pages);
   waiting_.Charge(sequence->request->tenant, uncached + options_.adapter_page_price * pages);
 }
 
-// Loads begin when a request arrives, in the queue's order, with pages that nobody ahead wants and
-// that nobody who runs was promised: a conservative server promises what everybody needs to his
-// end; an optimistic one the watermark, and a page to each choice that runs. What runs short
-// nevertheless takes the pages of staged loads before anybody is preempted (ReserveDecode).
-void Scheduler::StageLoads(absl::Time now) {
-  const int64_t promised = pages_.divided() ? 0 : std::max(watermark_pages_, active_.num_choices());
-  // False when those behind must wait too: loads follow the queue.
-  const auto try_load = [&](Residency::Resident* resident, ReclaimRank rank) {
-    if (resident->state != ResidencyState::kDisk) return true;
-    const int64_t pages = resident->pages();
-    if (!pages_.Has(promised, pages, rank)) return true;
-    if (options_.admission == AdmissionMode::kConservative && !resident->pinned &&
-        !FitsPeak(nullptr, pages)) {
-      return true;
-    }
-    if (!residency_.MakeLoadRoom(*resident, rank)) return false;
-    if (!residency_.MakeRoom(rank) || !pages_.MakeFree(0, pages, rank)) return true;
-    residency_.StartLoad(resident, *pages_.adapters().Acquire(pages), now);
-    return true;
-  };
-  for (Residency::Resident* resident : residency_.PinnedOnDisk()) {
-    if (!try_load(resident, 0)) return;
+// Loads begin when a request arrives, in the queue's order, with pages that nobody ahead wants.
+void Admission::StageLoads(absl::Time now) {
+  for (Residency::Resident* resident : pool_.residency.PinnedOnDisk()) {
+    if (!StageLoad(resident, 0, now)) return;
   }
   if (!options_.prefetch_adapters) return;
   for (size_t rank = 0; rank < window_.size(); ++rank) {
     if (window_[rank].verdict == Verdict::kNoPages) return;  // nobody behind gets what is short
     Sequence* const sequence = window_[rank].sequence;
-    Residency::Resident* const resident = sequence->resident;
-    if (sequence->state != Sequence::State::kWaiting || resident == nullptr ||
-        resident->state != ResidencyState::kDisk) {
-      continue;
-    }
-    if (!try_load(resident, static_cast<ReclaimRank>(rank))) return;
-    if (resident->state != ResidencyState::kDisk) sequence->loaded_pages += resident->pages();
+    if (sequence->state != Sequence::State::kWaiting || !IsCold(*sequence)) continue;
+    if (!StageLoad(sequence->resident, static_cast<ReclaimRank>(rank), now)) return;
+    if (!IsCold(*sequence)) sequence->loaded_pages += sequence->resident->pages();
   }
+}
+
+// Begins the load of an adapter on disk, if there are pages that nobody who runs was promised: a
+// conservative server promises what everybody needs to his end; an optimistic one the watermark,
+// and a page to each choice that runs. What runs short nevertheless takes the pages of staged loads
+// before anybody is preempted (Scheduler::ReserveDecode). False when those behind must wait too:
+// loads follow the queue.
+bool Admission::StageLoad(Residency::Resident* resident, ReclaimRank rank, absl::Time now) {
+  const int64_t promised =
+      pool_.pages.divided() ? 0 : std::max(pool_.watermark_pages, active_.num_choices());
+  const int64_t pages = resident->pages();
+  if (!pool_.pages.Has(promised, pages, rank)) return true;
+  if (options_.admission == AdmissionMode::kConservative && !resident->pinned &&
+      !FitsPeak(nullptr, pages)) {
+    return true;
+  }
+  if (!pool_.residency.MakeLoadRoom(*resident, rank)) return false;
+  if (!pool_.residency.MakeRoom(rank) || !pool_.pages.MakeFree(0, pages, rank)) return true;
+  pool_.residency.StartLoad(resident, *pool_.pages.adapters().Acquire(pages), now);
+  return true;
 }
 
 }  // namespace chorus::engine

@@ -44,7 +44,8 @@ struct EngineStats {
   uint64_t prompt_tokens_looked_up = 0;
   uint64_t generation_tokens = 0;
   uint64_t preemptions = 0;
-  uint64_t early_aborts = 0;                       // requests
+  uint64_t recomputed_tokens = 0;  // computed again after one, prompt's and generated ones
+  uint64_t early_aborts = 0;       // requests
   std::array<uint64_t, kNumBlocked> blocked = {};  // requests, each once for a reason that it met
   uint64_t adapter_loads = 0;
   uint64_t adapter_load_failures = 0;

@@ -14,7 +14,7 @@
 //
 // The bound. Let `least` be the smallest counter of a ready tenant: it never falls. Admission takes
 // a sequence only while its tenant's counter is at most least + slack, where slack is what may be
-// spent on passing a ready tenant whose first sequence is blocked (Scheduler::Admit). Behind that
+// spent on passing a ready tenant whose first sequence is blocked (admission.h). Behind that
 // admission a counter grows by its charge P and by the R tokens that the tenant's running sequences
 // may still draw. So all ready tenants lie within U of each other, and while f and g are ready,
 //

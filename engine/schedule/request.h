@@ -79,6 +79,7 @@ struct Sequence {
   // Of its pages, from the host before its first step; their slots are held until then.
   std::vector<kernels::HostPageCopy> restores;
   int32_t preemptions = 0;
+  int64_t computed_before = 0;                         // tokens, at most, when it was preempted
   absl::Time admitted;                                 // the last time
   absl::Time forecast_at;                              // the first one of its first token
   absl::Duration forecast = absl::InfiniteDuration();  // infinite: there was none

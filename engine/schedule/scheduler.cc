@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/schedule/step_budget.h"
 #include "kernels/check.h"
 #include "kernels/status_macros.h"
 
@@ -22,29 +21,13 @@ Scheduler::Scheduler(const EngineOptions& options, const ModelLimits& model,
     : options_(options),
       model_(model),
       bell_(bell),
-      num_layers_(pool_view.num_slabs),
-      pages_(pool_view, options.adapter_pool_share),
-      order_(options.reclaim_policy),
-      prefixes_(&pages_.kv(), &order_),
-      host_tier_(options.prefix_cache ? model.runner.host_pages : 0, model.runner.host_page_time,
-                 &prefixes_),
-      residency_(
-          {.pool = &pages_.adapters(), .loads = loads, .order = &order_, .prefixes = &prefixes_},
-          pool_view,
-          {.pin_pages =
-               static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids)),
-           .max_adapters = model.runner.max_adapters,
-           .max_loads = options.max_loads,
-           .max_load_bytes = options.max_load_bytes,
-           .keep_idle = options.cache_idle_adapters}),
+      pool_(options_, model_.runner, pool_view, loads),
+      intake_(options_, model_, pool_),
       waiting_(options.tenant_weights),
-      pin_pages_(static_cast<int64_t>(options.pin_budget * static_cast<double>(pool_view.num_ids))),
-      watermark_pages_(static_cast<int64_t>(options.admission_watermark *
-                                            static_cast<double>(pool_view.num_ids))),
-      pace_(options.max_prefill_chunk / 2) {
-  pages_.Register(&prefixes_, &residency_);
-  counters_.pages_total = pool_view.num_ids;
-}
+      pace_(options.max_prefill_chunk / 2),
+      admission_(options_, &pool_, &waiting_, &active_, &under_way_),
+      early_abort_(options_, pool_, admission_, active_, &waiting_, &pace_),
+      rows_(options_, model_, pool_view.num_slabs, pace_) {}
 
 Scheduler::~Scheduler() = default;
 
@@ -57,11 +40,7 @@ void Scheduler::Submit(std::unique_ptr<Request> request, absl::Time now) {
   sequence->request = request.get();
   sequence->unforked = request->spec.num_choices - 1;
   sequence->keys = request->prompt_keys;
-  if (request->spec.adapter != nullptr) {
-    sequence->resident = residency_.AddWaiter(request->spec.adapter);
-  }
-  sequence->cached_hint = CachedPages(*sequence) * kernels::kPageTokens;
-  waiting_.Add(sequence.get());
+  admission_.Enqueue(sequence.get());
   request->sequences.push_back(std::move(sequence));
   const std::string id = request->spec.request_id;
   const bool added = requests_.try_emplace(id, std::move(request)).second;
@@ -79,7 +58,7 @@ void Scheduler::Cancel(const std::string& request_id, int32_t choice, FinishReas
 }
 
 void Scheduler::OnLoadDone(const LoadDone& done, absl::Time now) {
-  const Residency::LoadResult result = residency_.OnLoadDone(done, now);
+  const Residency::LoadResult result = pool_.residency.OnLoadDone(done, now);
   counters_.adapter_load_seconds += absl::ToDoubleSeconds(result.took);
   if (done.status.ok()) {
     ++counters_.adapter_loads;
@@ -106,14 +85,14 @@ void Scheduler::OnLoadDone(const LoadDone& done, absl::Time now) {
 }
 
 absl::Status Scheduler::Pin(const AdapterRef& adapter, bool pinned) {
-  if (pinned) CHORUS_RETURN_IF_ERROR(CheckAdapter(*adapter));
-  return residency_.Pin(adapter, pinned);
+  if (pinned) CHORUS_RETURN_IF_ERROR(intake_.CheckAdapter(*adapter));
+  return pool_.residency.Pin(adapter, pinned);
 }
 
 void Scheduler::Forget(const AdapterKey& key) {
-  prefixes_.Forget(Residency::OwnerOf(key));
-  host_tier_.Forget(Residency::OwnerOf(key));
-  residency_.Forget(key);
+  pool_.prefixes.Forget(Residency::OwnerOf(key));
+  pool_.host_tier.Forget(Residency::OwnerOf(key));
+  pool_.residency.Forget(key);
 }
 
 std::optional<StepPlan> Scheduler::PlanStep(absl::Time now) {
@@ -121,15 +100,15 @@ std::optional<StepPlan> Scheduler::PlanStep(absl::Time now) {
   ExpireDeadlines(now);
   RefuseLate(now);
   ReserveDecode(now);
-  Admit(now);
-  planned_ = ChooseRows(now);
+  for (Sequence* sequence : admission_.Admit(now)) NoteAdmitted(sequence, now);
+  planned_ = rows_.Choose(active_, now);
   if (planned_.empty()) return std::nullopt;
-  pages_.BeginStep(++epoch_);
+  pool_.pages.BeginStep(++epoch_);
   StepPlan plan;
   plan.epoch = epoch_;
-  plan.slot_changes = residency_.TakeSlotChanges();
+  plan.slot_changes = pool_.residency.TakeSlotChanges();
   BuildBatch(planned_, &plan);
-  plan.saves = host_tier_.PlanSaves();
+  plan.saves = pool_.host_tier.PlanSaves();
   CountWork(plan);
   if (!options_.lora_compute) plan.segments.clear();
   AddArrivals(&plan);
@@ -155,15 +134,15 @@ void Scheduler::AddArrivals(StepPlan* plan) const {
 }
 
 void Scheduler::CommitStep(const StepResult& result, absl::Duration step_time) {
-  pages_.EndStep(epoch_);
+  pool_.pages.EndStep(epoch_);
   ++counters_.steps;
   int64_t rows = 0;
   for (const PlannedSequence& planned : planned_) rows += planned.rows;
   pace_.AddStep(rows, step_time);
   now_ += step_time;
-  host_tier_.NoteStep(step_time, pace_.row_time());
+  pool_.host_tier.NoteStep(step_time, pace_.row_time());
   if (pace_.known()) {
-    prefixes_.SetPageSeconds(absl::ToDoubleSeconds(pace_.row_time()) * kernels::kPageTokens);
+    pool_.prefixes.SetPageSeconds(absl::ToDoubleSeconds(pace_.row_time()) * kernels::kPageTokens);
   }
   for (const PlannedSequence& planned : planned_) CommitSequence(planned, result);
   planned_.clear();
@@ -171,7 +150,7 @@ void Scheduler::CommitStep(const StepResult& result, absl::Duration step_time) {
 }
 
 void Scheduler::FailAll(const absl::Status& status) {
-  pages_.EndStep(epoch_);
+  pool_.pages.EndStep(epoch_);
   planned_.clear();
   while (!requests_.empty()) {
     Finish(requests_.begin()->second->sequences.front().get(), FinishReason::kError, -1, status);
@@ -180,21 +159,11 @@ void Scheduler::FailAll(const absl::Status& status) {
 
 void Scheduler::FillStats(EngineStats* stats) const {
   *stats = counters_;
+  stats->blocked = admission_.num_blocked();
   stats->requests_running = num_admitted_;
   stats->requests_waiting = static_cast<int64_t>(requests_.size()) - num_admitted_;
   stats->sequences_running = active_.size();
-  stats->pages_free = pages_.num_free();
-  stats->pages_draining = pages_.num_draining();
-  stats->pages_adapters = residency_.num_pages();
-  stats->pages_prefixes = pages_.kv().num_idle();
-  stats->pages_sequences = stats->pages_total - stats->pages_free - stats->pages_draining -
-                           stats->pages_adapters - stats->pages_prefixes;
-  stats->adapter_evictions = residency_.num_evictions();
-  stats->prefix_evictions = prefixes_.num_evictions();
-  stats->host_pages_total = host_tier_.num_slots();
-  stats->host_pages_used = host_tier_.num_used();
-  stats->pages_saved = host_tier_.num_saved();
-  stats->pages_restored = host_tier_.num_restored();
+  pool_.FillStats(stats);
 }
 
 void Scheduler::ExpireDeadlines(absl::Time now) {
@@ -204,13 +173,34 @@ void Scheduler::ExpireDeadlines(absl::Time now) {
   }
 }
 
+void Scheduler::RefuseLate(absl::Time now) {
+  for (const EarlyAbort::Late& late : early_abort_.Find(now)) {
+    ++counters_.early_aborts;
+    Finish(late.sequence, FinishReason::kError, -1, late.status);
+  }
+}
+
+void Scheduler::NoteAdmitted(Sequence* sequence, absl::Time now) {
+  Request* const request = sequence->request;
+  if (sequence->preemptions == 0) {
+    counters_.prompt_tokens_looked_up += request->spec.prompt.size();
+    counters_.prompt_tokens_cached += static_cast<uint64_t>(sequence->computed);
+  }
+  if (std::exchange(request->admitted, true)) return;
+  ++num_admitted_;
+  Push(request, {.kind = StreamEvent::Kind::kAdmitted,
+                 .choice = sequence->choice,
+                 .cached_tokens = static_cast<int32_t>(sequence->computed),
+                 .queue_time = now - request->submitted});
+}
+
 void Scheduler::ReserveDecode(absl::Time now) {
   const std::vector<Sequence*> oldest_first = active_.sequences();
   for (Sequence* sequence : oldest_first) {
     // It may have been preempted for an older one a moment ago.
     while (sequence->state == Sequence::State::kRunning && !GrowByPage(sequence)) {
       // What is loaded for waiters yields to whoever runs.
-      if (residency_.WithdrawStaged(kAnyone)) continue;
+      if (pool_.residency.WithdrawStaged(kAnyone)) continue;
       if (AwaitStaged(now)) break;
       if (active_.size() < 2) break;  // the oldest waits for pages that drain or are being written
       Preempt(active_.youngest());
@@ -221,10 +211,11 @@ void Scheduler::ReserveDecode(absl::Time now) {
 // Whether the pages of a staged load will come back in a moment: it was cancelled, which it notices
 // between two layers. From a store that hangs they do not, and then nobody waits for them.
 bool Scheduler::AwaitStaged(absl::Time now) {
-  if ((now >= staged_patience_ || !residency_.IsYielding()) && residency_.CancelStaged()) {
+  if ((now >= staged_patience_ || !pool_.residency.IsYielding()) &&
+      pool_.residency.CancelStaged()) {
     staged_patience_ = now + kStagedPatience;
   }
-  return now < staged_patience_ && residency_.IsYielding();
+  return now < staged_patience_ && pool_.residency.IsYielding();
 }
 
 // Makes sure that the next token has a page.
@@ -234,76 +225,22 @@ bool Scheduler::GrowByPage(Sequence* sequence) {
     sequence->pages.Append(sequence->spare.TakeFrom(sequence->spare.size() - 1));
     return true;
   }
-  if (!pages_.MakeFree(1, 0, kAnyone)) return false;
-  sequence->pages.Append(*pages_.kv().Acquire(1));
+  if (!pool_.pages.MakeFree(1, 0, kAnyone)) return false;
+  sequence->pages.Append(*pool_.pages.kv().Acquire(1));
   return true;
 }
 
 void Scheduler::Preempt(Sequence* sequence) {
   ++counters_.preemptions;
-  if (sequence->resident != nullptr) residency_.AddWaiter(sequence->request->spec.adapter);
+  ++sequence->preemptions;
+  sequence->computed_before = std::max(sequence->computed_before, sequence->computed);
+  admission_.Enqueue(sequence);  // first, so that its adapter stays
   active_.Remove(sequence);
   LeavePool(sequence, /*preempted=*/true);
   sequence->state = Sequence::State::kWaiting;
   sequence->computed = 0;
   sequence->published = 0;
   sequence->overtaken = 0;
-  ++sequence->preemptions;
-  waiting_.Add(sequence);
-}
-
-// Decodes first, oldest first; then prompts, in the order of their turns.
-std::vector<PlannedSequence> Scheduler::ChooseRows(absl::Time now) {
-  std::vector<PlannedSequence> chosen;
-  StepBudget budget(options_.max_step_tokens, model_.runner, model_.vocabulary);
-  // The rows that it was given; 0 where it cannot run now.
-  const auto choose = [&](Sequence* sequence) -> int64_t {
-    const int64_t left = sequence->num_tokens() - sequence->computed;
-    const int64_t leased = sequence->pages.size() * kernels::kPageTokens - sequence->computed;
-    int64_t rows = std::min({left, leased, budget.rows(), int64_t{options_.max_prefill_chunk}});
-    if (rows <= 0) return 0;  // the oldest, while it waits for a page
-    rows = RowsThatMayRun(*sequence, rows, now);
-    if (rows > 0 && !budget.TakeCrossing(*sequence, rows)) rows = sequence->base_rows(rows);
-    if (rows == 0 || !budget.Take(*sequence, rows)) return 0;
-    chosen.push_back({sequence, rows});
-    return rows;
-  };
-  std::vector<Sequence*> prompts;
-  for (Sequence* sequence : active_) {
-    if (sequence->num_tokens() - sequence->computed > 1) {
-      prompts.push_back(sequence);
-    } else {
-      choose(sequence);
-    }
-  }
-  prompts_.Begin(prompts);
-  while (budget.rows() > 0) {
-    Sequence* const sequence = prompts_.Next();
-    if (sequence == nullptr) break;
-    prompts_.Took(choose(sequence));
-  }
-  return chosen;
-}
-
-// Of a sequence's next `rows` rows. While its adapter is on its way, what the base computes may
-// run.
-int64_t Scheduler::RowsThatMayRun(const Sequence& sequence, int64_t rows, absl::Time now) const {
-  if (sequence.state == Sequence::State::kRunning) return rows;
-  return IsThereInTime(*sequence.resident, rows, now) ? rows : sequence.base_rows(rows);
-}
-
-// A step with an adapter that is arriving may run when a step of these rows alone would find each
-// layer there: then nobody who shares the step waits. Layers come evenly and are needed evenly, so
-// the first and the last tell.
-bool Scheduler::IsThereInTime(const Residency::Resident& adapter, int64_t rows,
-                              absl::Time now) const {
-  if (adapter.state != ResidencyState::kArriving) return false;
-  const ArrivalProgress progress = adapter.arrivals->progress();
-  const absl::Duration left = progress.layer_time * (num_layers_ - progress.layers_there) -
-                              std::min(now - progress.at, progress.layer_time);
-  const double share = 1.0 - 1.0 / num_layers_;  // of the step, before its last layer
-  return progress.layers_there >= 1 &&
-         left <= pace_.row_time() * (static_cast<double>(rows) * share);
 }
 
 void Scheduler::CommitSequence(const PlannedSequence& planned, const StepResult& result) {
@@ -311,10 +248,12 @@ void Scheduler::CommitSequence(const PlannedSequence& planned, const StepResult&
   const int64_t prompt = static_cast<int64_t>(sequence->request->spec.prompt.size());
   counters_.prompt_tokens +=
       static_cast<uint64_t>(std::clamp<int64_t>(prompt - sequence->computed, 0, planned.rows));
+  counters_.recomputed_tokens += static_cast<uint64_t>(
+      std::clamp<int64_t>(sequence->computed_before - sequence->computed, 0, planned.rows));
   sequence->computed += planned.rows;
   sequence->copy.reset();
   sequence->copy_source.Release();
-  host_tier_.Release(std::exchange(sequence->restores, {}), /*restored=*/true);
+  pool_.host_tier.Release(std::exchange(sequence->restores, {}), /*restored=*/true);
   Publish(sequence);
   if (planned.num_samples == 0) return;
   std::vector<Sequence*> choices = {sequence};
@@ -337,15 +276,12 @@ void Scheduler::Publish(Sequence* sequence) {
     for (int i = 0; i < kernels::kPageTokens; ++i) tokens[i] = sequence->token(begin + i);
     request.chain.Append(tokens, &sequence->keys);
   }
-  for (int64_t i = sequence->published; i < full; ++i) {
-    const auto computing = computing_.find(sequence->keys[static_cast<size_t>(i)]);
-    if (computing != computing_.end() && computing->second == sequence) {
-      computing_.erase(computing);
-    }
-  }
+  under_way_.End(*sequence, std::span(sequence->keys)
+                                .subspan(static_cast<size_t>(sequence->published),
+                                         static_cast<size_t>(full - sequence->published)));
   const auto publish = [&](int64_t end, PrefixOwner owner) {
-    prefixes_.Publish(std::span(sequence->keys).first(static_cast<size_t>(end)),
-                      std::exchange(sequence->published, end), owner, &sequence->pages);
+    pool_.prefixes.Publish(std::span(sequence->keys).first(static_cast<size_t>(end)),
+                           std::exchange(sequence->published, end), owner, &sequence->pages);
   };
   const int64_t base_pages = std::min(full, request.chain.base_pages());
   if (sequence->published < base_pages) publish(base_pages, 0);
@@ -371,15 +307,15 @@ Sequence* Scheduler::Fork(Sequence* parent, int32_t choice) {
   PageLease fresh = parent->spare.TakeFrom(parent->spare.size() - 1);
   --parent->unforked;
   const int64_t full = parent->computed / kernels::kPageTokens;
-  for (int64_t i = 0; i < full; ++i) child->pages.Append(pages_.kv().Share(parent->pages[i]));
+  for (int64_t i = 0; i < full; ++i) child->pages.Append(pool_.pages.kv().Share(parent->pages[i]));
   if (parent->computed % kernels::kPageTokens != 0) {
     child->copy = kernels::PageCopy{parent->pages[full], fresh[0]};
-    child->copy_source = pages_.kv().Share(parent->pages[full]);
+    child->copy_source = pool_.pages.kv().Share(parent->pages[full]);
     child->pages.Append(std::move(fresh));
   } else {
     child->spare = std::move(fresh);
   }
-  if (child->resident != nullptr) residency_.Hold(child->resident);
+  if (child->resident != nullptr) pool_.residency.Hold(child->resident);
   Sequence* result = child.get();
   active_.AddFork(result);
   parent->request->sequences.push_back(std::move(child));
@@ -400,7 +336,7 @@ void Scheduler::AcceptToken(Sequence* sequence, const kernels::SampledToken& tok
     Finish(sequence, FinishReason::kStop, token.token, absl::OkStatus());
     return;
   }
-  if (sequence->output.empty()) NoteFirstToken(*sequence);
+  if (sequence->output.empty()) early_abort_.NoteFirstToken(*sequence, now_);
   ++counters_.generation_tokens;
   waiting_.Charge(sequence->request->tenant, kTokenService);
   StreamEvent event;
@@ -422,8 +358,7 @@ void Scheduler::Finish(Sequence* sequence, FinishReason reason, int32_t stop_tok
                        absl::Status status) {
   Request* request = sequence->request;
   if (sequence->state == Sequence::State::kWaiting) {
-    LeaveQueue(sequence);
-    if (sequence->resident != nullptr) residency_.RemoveWaiter(sequence->resident);
+    admission_.Leave(sequence);
   } else {
     active_.Remove(sequence);
     LeavePool(sequence, /*preempted=*/false);
@@ -456,20 +391,15 @@ void Scheduler::Finish(Sequence* sequence, FinishReason reason, int32_t stop_tok
 
 // Gives back all that a LOADING or RUNNING sequence holds.
 void Scheduler::LeavePool(Sequence* sequence, bool preempted) {
-  for (int64_t i = sequence->published; i < static_cast<int64_t>(sequence->keys.size()); ++i) {
-    const auto computing = computing_.find(sequence->keys[static_cast<size_t>(i)]);
-    if (computing != computing_.end() && computing->second == sequence) {
-      computing_.erase(computing);
-    }
-  }
+  const auto published = static_cast<size_t>(sequence->published);
+  under_way_.End(*sequence, std::span(sequence->keys).subspan(published));
   sequence->pages.Release();
   sequence->spare.Release();
   sequence->copy.reset();
   sequence->copy_source.Release();
-  host_tier_.Release(std::exchange(sequence->restores, {}), /*restored=*/false);
-  host_tier_.Left(std::span(sequence->keys).first(static_cast<size_t>(sequence->published)),
-                  preempted);
-  if (sequence->resident != nullptr) residency_.Unhold(sequence->resident);
+  pool_.host_tier.Release(std::exchange(sequence->restores, {}), /*restored=*/false);
+  pool_.host_tier.Left(std::span(sequence->keys).first(published), preempted);
+  if (sequence->resident != nullptr) pool_.residency.Unhold(sequence->resident);
 }
 
 void Scheduler::Push(Request* request, StreamEvent event) {

@@ -135,6 +135,9 @@ void AddWork(const EngineStats& stats, const MetricsOptions& options, FamilyList
   list->Counter("chorus_engine_prompt_tokens_total",
                 "Prompt tokens computed, again after a preemption too.",
                 static_cast<double>(stats.prompt_tokens));
+  list->Counter("chorus_engine_recomputed_tokens_total",
+                "Tokens computed again because their sequence had been put back.",
+                static_cast<double>(stats.recomputed_tokens));
   list->Counter("chorus_engine_generation_tokens_total",
                 "Tokens drawn, with those that no client got.",
                 static_cast<double>(stats.generation_tokens));

@@ -90,10 +90,10 @@ engine::AdapterRef SteppedServer::MakeAdapter(const std::string& name, const std
 }
 
 void SteppedServer::Submit(engine::GenerateRequest request) {
-  const absl::Status valid = scheduler_->Validate(request);
+  const absl::Status valid = scheduler_->intake().Validate(request);
   ASSERT_TRUE(valid.ok()) << valid;
   const std::string id = request.request_id;
-  std::unique_ptr<engine::Request> made = scheduler_->MakeRequest(std::move(request));
+  std::unique_ptr<engine::Request> made = scheduler_->intake().MakeRequest(std::move(request));
   streams_[id] = made->stream;
   scheduler_->Submit(std::move(made), Now());
 }

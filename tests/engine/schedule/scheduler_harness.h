@@ -72,9 +72,9 @@ class SchedulerHarness {
 
   // Validates and submits; the request's id is the name that Hear takes.
   absl::Status Submit(GenerateRequest request) {
-    if (absl::Status status = scheduler_.Validate(request); !status.ok()) return status;
+    if (absl::Status status = scheduler_.intake().Validate(request); !status.ok()) return status;
     const std::string id = request.request_id;
-    std::unique_ptr<Request> made = scheduler_.MakeRequest(std::move(request));
+    std::unique_ptr<Request> made = scheduler_.intake().MakeRequest(std::move(request));
     streams_[id] = {made->stream, made->spec.num_choices};
     scheduler_.Submit(std::move(made), now_);
     return absl::OkStatus();

@@ -273,7 +273,10 @@ TEST(SchedulerTest, TheYoungestIsPreemptedAndGoesOnAsItBegan) {
   ASSERT_TRUE(harness.Submit(MakeRequest("old", 30, 60, nullptr, 1)).ok());
   ASSERT_TRUE(harness.Submit(MakeRequest("young", 30, 60, nullptr, 40)).ok());
   harness.RunToEnd();
-  EXPECT_GE(harness.Stats().preemptions, 1u);
+  const EngineStats stats = harness.Stats();
+  EXPECT_GE(stats.preemptions, 1u);
+  EXPECT_GT(stats.recomputed_tokens, 0u);
+  EXPECT_EQ(stats.step_rows, 2u * (30 + 59) + stats.recomputed_tokens);
   const GenerateRequest young = MakeRequest("young", 30, 60, nullptr, 40);
   EXPECT_EQ(harness.Hear("young").tokens,
             FakeRunner::ExpectedTokens(young.prompt, nullptr, young.sampling.seed, 0, 60));
@@ -370,7 +373,7 @@ TEST(SchedulerTest, ASlowReaderIsCutAndHoldsNothing) {
   SchedulerHarness harness(options, 64);
   GenerateRequest request = MakeRequest("slow", 20, 50);
   request.num_choices = 2;
-  std::unique_ptr<Request> made = harness.scheduler().MakeRequest(request);
+  std::unique_ptr<Request> made = harness.scheduler().intake().MakeRequest(request);
   const std::shared_ptr<TokenStream> stream = made->stream;  // which nobody drains
   harness.scheduler().Submit(std::move(made), harness.now());
   harness.RunToEnd();

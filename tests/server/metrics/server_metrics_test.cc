@@ -204,6 +204,7 @@ TEST(ServerMetricsTest, EngineStatisticsAppearUnderTheirNames) {
   stats.slow_readers = 21;
   stats.step_seconds = 22.5;
   stats.step_rows = 23;
+  stats.recomputed_tokens = 27;
   stats.step_pages = 24;
   stats.step_adapters = 25;
   stats.step_ranks = 26;
@@ -236,6 +237,7 @@ TEST(ServerMetricsTest, EngineStatisticsAppearUnderTheirNames) {
   EXPECT_EQ(fixture.Value("chorus_stream_overflows_total"), 21);
   EXPECT_EQ(fixture.Value("chorus_engine_step_seconds_total"), 22.5);
   EXPECT_EQ(fixture.Value("chorus_engine_step_rows_total"), 23);
+  EXPECT_EQ(fixture.Value("chorus_engine_recomputed_tokens_total"), 27);
   EXPECT_EQ(fixture.Value("chorus_engine_step_pages_total"), 24);
   EXPECT_EQ(fixture.Value("chorus_engine_step_adapters_total"), 25);
   EXPECT_EQ(fixture.Value("chorus_engine_step_ranks_total"), 26);

@@ -1,16 +1,17 @@
-// What may be submitted: Scheduler::Validate and what it asks; the request made of it. Any thread.
+#include "engine/schedule/intake.h"
+
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/refusal.h"
 #include "engine/schedule/activation.h"
-#include "engine/schedule/scheduler.h"
 #include "kernels/status_macros.h"
 
 namespace chorus::engine {
 
-absl::Status Scheduler::Validate(const GenerateRequest& request) const {
+absl::Status Intake::Validate(const GenerateRequest& request) const {
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
   if (prompt == 0) return Refuse(Reason::kPromptEmpty, "prompt", "at least one token", "none");
   if (request.max_tokens < 1) {
@@ -43,31 +44,10 @@ absl::Status Scheduler::Validate(const GenerateRequest& request) const {
       request.adapter != nullptr && ActiveFrom(*request.adapter, request.prompt).has_value();
   if (adapted) CHORUS_RETURN_IF_ERROR(CheckAdapter(*request.adapter));
   CHORUS_RETURN_IF_ERROR(CheckSampling(request));
-  // One choice must be able to run to its end alone, and all must fit when they fork; where nothing
-  // is ever preempted, all to their end.
-  const int64_t peak = PagesFor(prompt + request.max_tokens);
-  int64_t pages = options_.admission == AdmissionMode::kConservative
-                      ? peak * request.num_choices
-                      : std::max(peak, PagesFor(prompt) + request.num_choices);
-  const int64_t adapter = adapted ? request.adapter->layout().num_ids : 0;
-  if (peak > model_.runner.max_step_pages) {
-    return MakeRefusal(absl::StatusCode::kResourceExhausted,
-                       {Reason::kPoolTooSmall, "request",
-                        absl::StrCat("at most ", model_.runner.max_step_pages,
-                                     " pages of one choice, which a step can read"),
-                        absl::StrCat(peak)});
-  }
-  if (!pages_.Holds(pages, adapter + pin_pages_)) {
-    return MakeRefusal(absl::StatusCode::kResourceExhausted,
-                       {Reason::kPoolTooSmall, "request",
-                        absl::StrCat("at most ", pages_.num_pages() - pin_pages_,
-                                     " pages, which the pool has beside its pin budget"),
-                        absl::StrCat(pages + adapter)});
-  }
-  return absl::OkStatus();
+  return CheckPages(request, adapted ? request.adapter->layout().num_ids : 0);
 }
 
-absl::Status Scheduler::CheckAdapter(const AdapterVersion& adapter) const {
+absl::Status Intake::CheckAdapter(const AdapterVersion& adapter) const {
   const auto refuse = [&](Reason reason, const char* what, int64_t most, int64_t got) {
     return Refuse(reason, absl::StrCat("adapter ", Quoted(adapter.name()), ": ", what),
                   absl::StrCat("at most ", most, ", which this server's device takes"),
@@ -89,7 +69,7 @@ absl::Status Scheduler::CheckAdapter(const AdapterVersion& adapter) const {
 
 // Alone, every draw of the request must fit into a step: that of all choices at once, which still
 // has no output, and that of one choice at its end.
-absl::Status Scheduler::CheckSampling(const GenerateRequest& request) const {
+absl::Status Intake::CheckSampling(const GenerateRequest& request) const {
   const int64_t biases = static_cast<int64_t>(request.sampling.logit_bias.size());
   if (request.num_choices * biases > model_.runner.max_step_biases) {
     return Refuse(Reason::kValueOutOfRange, "logit_bias",
@@ -116,7 +96,32 @@ absl::Status Scheduler::CheckSampling(const GenerateRequest& request) const {
   return absl::OkStatus();
 }
 
-std::unique_ptr<Request> Scheduler::MakeRequest(GenerateRequest spec) const {
+// One choice must be able to run to its end alone, and all must fit when they fork; where nothing
+// is ever preempted, all to their end.
+absl::Status Intake::CheckPages(const GenerateRequest& request, int64_t adapter_pages) const {
+  const auto refuse = [](std::string expected, int64_t got) {
+    return MakeRefusal(absl::StatusCode::kResourceExhausted,
+                       {Reason::kPoolTooSmall, "request", std::move(expected), absl::StrCat(got)});
+  };
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const int64_t peak = PagesFor(prompt + request.max_tokens);
+  const int64_t pages = options_.admission == AdmissionMode::kConservative
+                            ? peak * request.num_choices
+                            : std::max(peak, PagesFor(prompt) + request.num_choices);
+  if (peak > model_.runner.max_step_pages) {
+    return refuse(absl::StrCat("at most ", model_.runner.max_step_pages,
+                               " pages of one choice, which a step can read"),
+                  peak);
+  }
+  if (!pool_.pages.Holds(pages, adapter_pages + pool_.pin_pages)) {
+    return refuse(absl::StrCat("at most ", pool_.pages.num_pages() - pool_.pin_pages,
+                               " pages, which the pool has beside its pin budget"),
+                  pages + adapter_pages);
+  }
+  return absl::OkStatus();
+}
+
+std::unique_ptr<Request> Intake::MakeRequest(GenerateRequest spec) const {
   auto request = std::make_unique<Request>();
   if (spec.adapter != nullptr) {
     const std::optional<int64_t> from = ActiveFrom(*spec.adapter, spec.prompt);
