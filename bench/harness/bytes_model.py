@@ -6,6 +6,7 @@ all but the weights as the engine counted them, step by step (chorus_engine_step
 """
 
 ROWS = "chorus_engine_step_rows_total"
+RECOMPUTED = "chorus_engine_recomputed_tokens_total"
 PAGES = "chorus_engine_step_pages_total"
 ADAPTERS = "chorus_engine_step_adapters_total"
 RANKS = "chorus_engine_step_ranks_total"
@@ -25,7 +26,8 @@ def figures(before, after, weight_bytes, page_bytes, rank_bytes):
     if steps <= 0:
         raise ValueError("bytes model: no step between the readings")
     mean = {name: grown(counter) / steps for name, counter in (
-        ("rows", ROWS), ("tokens", TOKENS), ("adapters", ADAPTERS), ("ranks", RANKS))}
+        ("rows", ROWS), ("recomputed", RECOMPUTED), ("tokens", TOKENS), ("adapters", ADAPTERS),
+        ("ranks", RANKS))}
     mean["steps"] = steps
     mean["step_ms"] = 1000 * grown(SECONDS) / steps
     mean["steps_per_second"] = steps / (after["time"] - before["time"])

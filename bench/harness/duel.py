@@ -1,12 +1,14 @@
 """Two servers under loads that keep them saturated, in turns: one computes while the other stands
 stopped. So what slows the machine down for a while slows both.
 
-Work is counted in rows, the tokens that steps computed, of prompts and of answers alike: how many of
-a few seconds' tokens are answers is chance. A turn ends where a step does, to a few milliseconds.
+Work is counted in rows, the tokens that steps computed, of prompts and of answers alike (how many of
+a few seconds' tokens are answers is chance), less those that were computed again after a preemption.
+A turn ends where a step does, to a few milliseconds.
 """
 
 import contextlib
 import random
+import statistics
 import time
 
 from harness import bytes_model, ratio
@@ -39,7 +41,7 @@ class Side:
         self._server.pause()
         if counts:
             self._first = self._first or self._last
-            self.turns.append({"rows": after[bytes_model.ROWS] - self._last[bytes_model.ROWS],
+            self.turns.append({"rows": _useful_rows(after) - _useful_rows(self._last),
                                "seconds": after["time"] - begin})
         self._last = after
 
@@ -60,9 +62,13 @@ class Side:
         seconds = sum(turn["seconds"] for turn in self.turns)
         # By the engine's clock a step that was under way in a pause took that long.
         mean |= {"steps_per_second": mean["steps"] / seconds,
-                 "rows_per_second": mean["rows"] * mean["steps"] / seconds,
+                 "rows_per_second": sum(turn["rows"] for turn in self.turns) / seconds,
                  "step_ms": 1000 * seconds / mean["steps"]}
         return {"turns": self.turns, "model": mean}
+
+
+def _useful_rows(counters):
+    return counters[bytes_model.ROWS] - counters[bytes_model.RECOMPUTED]
 
 
 @contextlib.contextmanager
@@ -99,6 +105,7 @@ class Duel:
 
 
 def compare(above, below):
-    """Of the rows a second of two sides' turns."""
+    """Of the rows a second of two sides' turns. A turn's own are half chance, prompts or answers, so
+    their geometric mean: it is a third surer than the median."""
     return ratio.Ratio(*([turn["rows"] / turn["seconds"] for turn in turns]
-                         for turns in (above, below)))
+                         for turns in (above, below)), middle=statistics.geometric_mean)

@@ -1,9 +1,9 @@
-"""The ratio of two sides' medians, and how sure it is.
+"""The ratio of two sides, and how sure it is.
 
-Two sides are measured in the same blocks, each block with a median of either side: so what slows the
-machine down for a while slows both. The value is the median over the blocks of the ratio of these
-medians. The half-width is half the 95 % interval of that value under the bootstrap over blocks, as
-a share of the value.
+Two sides are measured in the same blocks, so what slows the machine down for a while slows both. The
+value is the middle over the blocks of the ratio of the two: their median, or another mean where it
+tells more. The half-width is half the 95 % interval of that value under the bootstrap over blocks,
+as a share of the value.
 """
 
 import random
@@ -17,19 +17,20 @@ FEWEST_BLOCKS = 4
 class Ratio:
     """above ÷ below over the blocks that both were measured in."""
 
-    def __init__(self, above, below, seed=1):
+    def __init__(self, above, below, seed=1, middle=statistics.median):
         if len(above) != len(below) or len(above) < 2:
             raise ValueError(f"blocks of both sides wanted, got {len(above)} and {len(below)}")
         self._ratios = [a / b for a, b in zip(above, below)]
         self.blocks = len(self._ratios)
-        self.value = statistics.median(self._ratios)
+        self._middle = middle
+        self.value = middle(self._ratios)
         self.half_width = self._half_width(random.Random(seed))
 
     def _half_width(self, draw):
-        medians = sorted(statistics.median(draw.choices(self._ratios, k=self.blocks))
+        middles = sorted(self._middle(draw.choices(self._ratios, k=self.blocks))
                          for _ in range(RESAMPLES))
-        low = medians[int(0.025 * (RESAMPLES - 1))]
-        high = medians[int(0.975 * (RESAMPLES - 1)) + 1]
+        low = middles[int(0.025 * (RESAMPLES - 1))]
+        high = middles[int(0.975 * (RESAMPLES - 1)) + 1]
         return (high - low) / 2 / self.value
 
 
@@ -58,15 +59,16 @@ class Budget:
 
 
 def target(name, value, limit, better, half_width=0.0, resolution=1.0, note=None):
-    """One target as the results file has it. `met` is None (it reads "not resolved") when the
-    half-width is above `resolution`."""
+    """One target as the results file has it. `met` is None (it reads "not resolved") when the limit
+    lies within the half-width and that is above `resolution`."""
     holds = value <= limit if better == "lower" else value >= limit
+    resolved = half_width <= resolution or abs(value - limit) > half_width * value
     result = {
         "name": name,
         "value": value,
         "limit": limit,
         "better": better,
-        "met": holds if half_width <= resolution else None,
+        "met": holds if resolved else None,
         "half_width": half_width,
         "resolution": resolution,
     }

@@ -22,12 +22,16 @@ from harness.suite_serving import model_directory
 DAEMON, CLIENT = "chorusd", "chorus"
 MIB = 1 << 20
 POOL = 512 * MIB           # of the grid
-SMALL_POOL = 256 * MIB     # where adapters and KV exceed it
 RANKS_8, RANKS_MIXED = (8,), (64, 32, 16, 8)
 LENGTHS = "uniform:8:120"  # tokens in and out: a window of a minute has some hundred requests
 MEAN_LENGTH = 63.5
-LONG = "uniform:256:512"
 UNIFORM, SKEWED = "power:1", "power:0.3"
+# Where adapters and KV together do not fit. Of the ranks of a stage: adapters, tokens in and out,
+# pool. The pools are so small that a step has rows to spare, on few and slow cores too.
+EXCEEDING = {
+    "rank 8": (5, "split:8:32:128:384", 64 * MIB),             # KV most of all
+    "ranks 64 32 16 8": (400, "split:8:32:64:192", 128 * MIB)  # adapters
+}
 SEPARATE = ("--experiment-adapter-pool-share=0.5",)
 ABLATIONS = {
     "padded to rank 64": ("--experiment-pad-rank=64",),
@@ -35,6 +39,8 @@ ABLATIONS = {
     "idle adapters dropped": ("--no-experiment-idle-adapters",),
     "loads begin at admission": ("--no-experiment-prefetch",),
 }
+
+PARTS = ("grid", "cold", "count", "pools", "exceed", "ablate")
 
 SHAPES = {  # beside the paper's: what changes, and its share of the rate
     "slora": ({"lengths": "uniform:8:512"}, 0.2), "chat": ({}, 0.5),
@@ -47,8 +53,8 @@ FULL = {
     "rank 8": (0, 1, 5, 20, 100, 400, 2000), "ranks 64 32 16 8": (1, 5, 20, 100, 400),
     "popularity": (UNIFORM, SKEWED), "shapes": tuple(SHAPES), "exceeding": True,
     "warm": 15.0, "window": 60.0, "saturate": (5.0, 20.0),
-    "turn": 2.0, "ramps": 1, "count": (120, 300), "pools": (16, 32), "exceed": (40, 120),
-    "ablate": (30, 60),
+    "turn": 2.0, "ramps": 1, "count": (120, 300), "pools": (16, 32), "again": (60, 240),
+    "exceed": (40, 120), "ablate": (30, 60),
     "rest": 40, "cold": 8.0, "colds": (200, 320), "colds of": 2000,
     "sides": {"few": 5, "some": 100, "many": 2000}, "ablated": 20,
 }
@@ -56,13 +62,17 @@ QUICK = {
     "rank 8": (0, 60), "ranks 64 32 16 8": (8,),
     "popularity": (UNIFORM,), "shapes": ("slora",), "exceeding": False,
     "warm": 1.0, "window": 3.0, "saturate": (1.0, 3.0),
-    "turn": 0.2, "ramps": 0, "count": (4, 4), "pools": (2, 2), "exceed": (2, 2), "ablate": (2, 2),
+    "turn": 0.2, "ramps": 0, "count": (4, 4), "pools": (2, 2), "again": (2, 2), "exceed": (2, 2),
+    "ablate": (2, 2),
     "rest": 6, "cold": 1.5, "colds": (14, 14), "colds of": 160,
     "sides": {"few": 5, "some": 20, "many": 60}, "ablated": 8,
 }
 
 
 def run(build, options):
+    unknown = set(options.only or ()) - set(PARTS)
+    if unknown:
+        raise SystemExit(f'--only: {", ".join(PARTS)} expected, got {", ".join(sorted(unknown))}')
     build.targets(DAEMON, CLIENT)
     # As Ctrl-C, so that gigabytes do not stay behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -134,7 +144,7 @@ class Measurement:
         hardware = machine.hardware()
         key = {"hardware": machine.slug(hardware), "commit": machine.commit(build.root),
                "plan": self._plan, "pool": POOL, "lengths": LENGTHS, "threads": self._threads,
-               "seed": options.seed}
+               "seed": options.seed, "parts": sorted(options.only or PARTS)}
         name = f'scale-{"quick" if options.quick else "full"}.json'
         self._points = points.Points(os.path.join(build.directory, "bench", name), key)
         if options.fresh:
@@ -163,6 +173,9 @@ class Measurement:
             self._experiments = self._build.output(DAEMON, "--help")
         names = (flag.split("=")[0].removeprefix("--no-").removeprefix("--") for flag in flags)
         return all(name in self._experiments for name in names)
+
+    def _wants(self, part):
+        return part in (self._options.only or PARTS)
 
     def run(self):
         begin = time.monotonic()
@@ -194,29 +207,46 @@ class Measurement:
         fleet.check_room(max(wanted.values()), self.scratch)
 
     def _measure(self, eight, mixed):
-        keep = self._points.measure
+        raw = {"grid": {}, "count": {}, "pools": {}, "pools_again": {}, "exceeding": {},
+               "ablations": {},
+               "settings": {"pool": POOL, "lengths": LENGTHS, "threads": self._threads}}
+        judged = []
+        if self._wants("grid"):
+            raw["base"], raw["rate"] = self._rate(eight)
+            self._grid(eight, raw["rate"], raw["grid"])
+            self._shapes(eight, raw["rate"], raw["grid"])
+        if self._wants("cold"):
+            raw["at_rest"], raw["cold"] = self._points.measure(
+                "cold loads", lambda: self._cold_loads(eight))
+            judged += [cold_loads.itl_target(raw["cold"]),
+                       cold_loads.first_token_target(raw["at_rest"])]
+        if self._wants("count"):
+            self._count(eight, raw["count"])
+            judged += targets.count_targets(self._plan["sides"], raw["count"])
+        if self._wants("pools"):
+            self._pools(eight, raw["pools"], raw["pools_again"])
+        if self._wants("exceed"):
+            self._exceed(eight, raw["exceeding"])
+        eight.remove()
+        if self._wants("grid"):
+            self._grid(mixed, raw["rate"], raw["grid"])
+        if self._wants("pools"):
+            self._pools(mixed, raw["pools"], raw["pools_again"])
+        if self._wants("exceed"):
+            self._exceed(mixed, raw["exceeding"])
+        if self._wants("ablate"):
+            self._ablate(mixed, raw["ablations"])
+        mixed.remove()
+        return {"raw": raw, "targets": [
+            *judged, *targets.pool_targets(raw["pools"], raw["pools_again"], raw["exceeding"])]}
+
+    def _rate(self, stage):
+        """What the base alone serves when it is saturated, and the requests/s of the grid."""
         self.say("· what the base alone serves")
-        base = keep("saturation", lambda: self._saturated(eight, 0))
+        base = self._points.measure("saturation", lambda: self._saturated(stage, 0))
         rate = LOAD * base["window"]["output_tokens_per_second"] / MEAN_LENGTH
         self.say(f"  the grid's rate: {rate:.2f} requests/s")
-        raw = {"rate": rate, "base": base, "grid": {}, "count": {}, "pools": {}, "exceeding": {},
-               "ablations": {}}
-        self._grid(eight, rate, raw["grid"])
-        self._shapes(eight, rate, raw["grid"])
-        raw["at_rest"], raw["cold"] = keep("cold loads", lambda: self._cold_loads(eight))
-        self._count(eight, raw["count"])
-        self._pools(eight, raw["pools"])
-        eight.remove()
-        self._grid(mixed, rate, raw["grid"])
-        self._pools(mixed, raw["pools"])
-        self._exceed(mixed, raw["exceeding"])
-        self._ablate(mixed, raw["ablations"])
-        mixed.remove()
-        raw["settings"] = {"pool": POOL, "lengths": LENGTHS, "threads": self._threads}
-        return {"raw": raw, "targets": [
-            *targets.count_targets(self._plan["sides"], raw["count"]),
-            cold_loads.itl_target(raw["cold"]), cold_loads.first_token_target(raw["at_rest"]),
-            *targets.pool_targets(raw["pools"], raw["exceeding"])]}
+        return base, rate
 
     # The parts
 
@@ -248,23 +278,30 @@ class Measurement:
                 stage, f'{sides["many"]} adapters ÷ {sides[below]}, {how}', sides["many"], "count",
                 [self._saturating(sides[side], how == "in turn") for side in ("many", below)])
 
-    def _pools(self, stage, pools):
-        """Each point of the grid, with one pool and with separate ones."""
+    def _pools(self, stage, pools, again):
+        """Each point of the grid, with one pool and with separate ones; then the lowest once more,
+        and for longer: of so many one is low by chance."""
         if not self.knows(SEPARATE):
             return
-        for name, count, popularity in self._grid_points(stage):
-            pools[name] = self._duel(stage, f"{name}, one pool ÷ two", count, "pools",
-                                     [self._saturating(count, popularity=popularity)], SEPARATE)
+        points = {name: of for name, *of in self._grid_points(stage)}
+
+        def fight(name, title, budget):
+            count, popularity = points[name]
+            return self._duel(stage, f"{name}, {title}", count, budget,
+                              [self._saturating(count, popularity=popularity)], SEPARATE)
+
+        found = {name: fight(name, "one pool ÷ two", "pools") for name in points}
+        pools.update(found)
+        name = targets.lowest(found)
+        again[name] = fight(name, "one pool ÷ two, once more", "again")
 
     def _exceed(self, stage, exceeding):
-        """Where adapters and KV do not fit together: many adapters, or much KV."""
         if not self._plan["exceeding"] or not self.knows(SEPARATE):
             return
-        for count, lengths in ((max(self._plan[stage.name]), LENGTHS), (5, LONG)):
-            name = f"n {count} of {stage.name}, tokens {lengths}, pool {SMALL_POOL // MIB} MiB"
-            exceeding[name] = self._duel(stage, f"{name}, one pool ÷ two", count, "exceed",
-                                         [self._saturating(count, lengths=lengths)], SEPARATE,
-                                         SMALL_POOL)
+        count, lengths, pool = EXCEEDING[stage.name]
+        name = f"n {count} of {stage.name}, tokens {lengths}, pool {pool // MIB} MiB"
+        exceeding[name] = self._duel(stage, f"{name}, one pool ÷ two", count, "exceed",
+                                     [self._saturating(count, lengths=lengths)], SEPARATE, pool)
 
     def _ablate(self, stage, ablations):
         """What is left out or done as others do it, against what it is."""
@@ -363,19 +400,21 @@ class Measurement:
                                                          stage.fleet.rank_bytes)}
 
     def _print(self, raw):
-        every = {"saturated, base alone": raw["base"], **raw["grid"]}
-        print(report.table(targets.POINT_HEADINGS,
-                           [targets.point_row(*item) for item in every.items()]), end="\n\n")
-        print(report.table(targets.MODEL_HEADINGS,
-                           [targets.model_row(*item) for item in every.items()]), end="\n\n")
+        if raw["grid"]:
+            every = {"saturated, base alone": raw["base"], **raw["grid"]}
+            for headings, row in ((targets.POINT_HEADINGS, targets.point_row),
+                                  (targets.MODEL_HEADINGS, targets.model_row)):
+                print(report.table(headings, [row(*item) for item in every.items()]), end="\n\n")
         for title, duels in (("many adapters ÷ fewer", raw["count"]),
                              ("one pool ÷ two", raw["pools"] | raw["exceeding"]),
+                             ("the lowest once more", raw["pools_again"]),
                              ("as it is ÷", raw["ablations"])):
             if duels:
                 print(report.table([title, *targets.DUEL_HEADINGS],
                                    [targets.duel_row(*item) for item in duels.items()]),
                       end="\n\n")
-        print("a cold adapter at rest: first token after {cold_ms:.1f} ms, of a resident one after "
-              "{warm_ms:.1f}; read {read_ms:.2f} ms, one copy {copy_ms:.2f} ms"
-              .format(**raw["at_rest"]))
+        if "at_rest" in raw:
+            print("a cold adapter at rest: first token after {cold_ms:.1f} ms, of a resident one "
+                  "after {warm_ms:.1f}; read {read_ms:.2f} ms, one copy {copy_ms:.2f} ms"
+                  .format(**raw["at_rest"]))
         print(f'all measured in {raw["seconds"] / 60:.0f} minutes', end="\n\n")

@@ -98,8 +98,7 @@ def _paired(above, below):
 
 def _target(name, found, limit):
     """Resolved when the limit does not lie within the half-width."""
-    return ratio.target(name, found.value, limit, "higher", found.half_width,
-                        resolution=abs(found.value - limit) / found.value)
+    return ratio.target(name, found.value, limit, "higher", found.half_width, resolution=0.0)
 
 
 def rows(figures):

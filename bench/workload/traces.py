@@ -18,7 +18,8 @@ shapes:
 
 Options change a part of a shape:
   --popularity power:ALPHA | zipf:S       ALPHA 1 is uniform, towards 0 all ask the first adapter
-  --lengths uniform:LOW:HIGH | chat       tokens in and out, HIGH excluded
+  --lengths uniform:LOW:HIGH | split:LOW:HIGH:LOW:HIGH | chat
+                                          tokens in and out, or in, then out; HIGH excluded
   --arrivals gamma:CV | on-off:ON_S:OFF_S | wave:CV:DEPTH:PERIOD_S
 """
 
@@ -104,11 +105,12 @@ def _adapters(draw, popularity, num_adapters, count):
 
 
 def _lengths(draw, lengths, count):
-    kind, *bounds = _parse(lengths, {"uniform": 2, "chat": 0})
-    if kind == "uniform":
-        low, high = map(int, bounds)
-        return [[draw.integer(low, high) for _ in range(count)] for _ in ("prompt", "output")]
-    return [[_chat_length(draw, *of) for _ in range(count)] for of in (CHAT_PROMPT, CHAT_OUTPUT)]
+    kind, *bounds = _parse(lengths, {"uniform": 2, "split": 4, "chat": 0})
+    if kind == "chat":
+        return [[_chat_length(draw, *of) for _ in range(count)]
+                for of in (CHAT_PROMPT, CHAT_OUTPUT)]
+    return [[draw.integer(int(low), int(high)) for _ in range(count)]
+            for low, high in (bounds[:2], bounds[-2:])]
 
 
 def _chat_length(draw, mean, sigma):

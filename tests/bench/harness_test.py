@@ -61,8 +61,10 @@ class TargetTest(unittest.TestCase):
     def test_is_met_missed_or_not_resolved(self):
         for value, better, half_width, met in (
                 (0.7, "higher", 0.01, True), (0.69, "higher", 0.01, False),
-                (0.9, "higher", 0.04, None), (0.1, "higher", 0.04, None),
-                (1.6, "lower", 0.03, True), (1.61, "lower", 0.0, False)):
+                (0.72, "higher", 0.04, None), (0.68, "higher", 0.04, None),
+                (0.9, "higher", 0.04, True), (0.1, "higher", 0.04, False),
+                (1.6, "lower", 0.03, True), (1.61, "lower", 0.0, False),
+                (1.5, "lower", 0.1, None), (1.3, "lower", 0.1, True)):
             limit = 0.7 if better == "higher" else 1.6
             found = ratio.target("t", value, limit, better, half_width, 0.03)
             self.assertEqual(found["met"], met, found)
@@ -70,11 +72,11 @@ class TargetTest(unittest.TestCase):
     def test_table_says_so(self):
         text = report.targets_table([
             ratio.target("a", 1.0, 2.0, "lower"), ratio.target("b", 3.0, 2.0, "lower"),
-            ratio.target("c", 1.0, 2.0, "lower", half_width=0.2, resolution=0.1)])
+            ratio.target("c", 1.9, 2.0, "lower", half_width=0.2, resolution=0.1)])
         lines = text.splitlines()
         self.assertRegex(lines[2], r"^a +1\.000 +≤ 2 +yes$")
         self.assertRegex(lines[3], r"^b +3\.000 +≤ 2 +NO$")
-        self.assertRegex(lines[4], r"^c +1\.000 +≤ 2 +not resolved \(±20 %\)$")
+        self.assertRegex(lines[4], r"^c +1\.900 +≤ 2 +not resolved \(±20 %\)$")
 
 
 class StepsTest(unittest.TestCase):

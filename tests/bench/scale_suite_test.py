@@ -69,8 +69,8 @@ class PointsTest(unittest.TestCase):
 
 def counters(time, steps, rows, tokens, pages, adapters, ranks, seconds):
     return {"time": time, bytes_model.STEPS: steps, bytes_model.ROWS: rows,
-            bytes_model.TOKENS: tokens, bytes_model.PAGES: pages, bytes_model.ADAPTERS: adapters,
-            bytes_model.RANKS: ranks, bytes_model.SECONDS: seconds}
+            bytes_model.RECOMPUTED: 0.0, bytes_model.TOKENS: tokens, bytes_model.PAGES: pages,
+            bytes_model.ADAPTERS: adapters, bytes_model.RANKS: ranks, bytes_model.SECONDS: seconds}
 
 
 class BytesModelTest(unittest.TestCase):
@@ -104,6 +104,7 @@ class FakeServer:
 
     def __init__(self, rows, others, requests=1 << 30):
         self.rows, self._others, self._steps_left = rows, others, requests
+        self.recomputed = 0  # of the rows
         self._active, self._since = 0.0, time.monotonic()
         self.closed = False
         others.append(self)
@@ -127,6 +128,7 @@ class FakeServer:
         assert self.running()
         steps = int(self._seconds() / self.STEP)
         return {**counters(time.monotonic(), steps, steps * self.rows, steps, 0, 0, 0, 0.0),
+                bytes_model.RECOMPUTED: steps * self.recomputed,
                 bytes_model.LOADS: 0.0, bytes_model.EVICTIONS: 0.0}
 
     def status(self):
@@ -151,7 +153,8 @@ class DuelTest(unittest.TestCase):
         return duel.between(self.servers, ("a", "b"), 4, 1)
 
     def test_one_computes_at_a_time_and_rows_are_compared_by_their_seconds(self):
-        with self.fight((50, 40)) as fight:
+        with self.fight((75, 40)) as fight:
+            self.servers[0].recomputed = 25
             fight.warm_up(0.02, 0.03)
             fight.take_turns(0.02, ratio.Budget(0.0), 0.02)
             above, below = fight.figures(1)
@@ -160,7 +163,8 @@ class DuelTest(unittest.TestCase):
         found = duel.compare(above["turns"], below["turns"])
         self.assertEqual(found.blocks, ratio.FEWEST_BLOCKS)
         self.assertAlmostEqual(found.value, 1.25, delta=0.2)
-        self.assertEqual(above["model"]["rows"], 50)
+        self.assertEqual(above["model"]["rows"], 75)
+        self.assertAlmostEqual(above["model"]["recomputed"], 25)
         self.assertAlmostEqual(below["model"]["step_ms"], 4.0, delta=2.0)
         self.assertEqual(len(targets.duel_row("d", [above, below])),
                          1 + len(targets.DUEL_HEADINGS))
@@ -184,7 +188,7 @@ def point(rate):
 def model(**changed):
     return {**dict.fromkeys(("rows", "tokens", "adapters", "ranks", "kv_bytes", "adapter_bytes",
                              "bytes", "step_ms", "steps", "rows_per_second", "loads",
-                             "evictions", "preemptions"), 1.0), **changed}
+                             "evictions", "preemptions", "recomputed"), 1.0), **changed}
 
 
 def side(rates, **changed):
@@ -211,14 +215,18 @@ class TargetsTest(unittest.TestCase):
         self.assertFalse(turns["met"])
         self.assertFalse(drawn["met"])
 
-    def test_pools_are_judged_at_their_worst_point(self):
-        pools = {"a": [side([100] * 6), side([99] * 6)], "b": [side([95] * 6), side([100] * 6)]}
-        worst, exceeding = targets.pool_targets(pools, {"c": [side([140] * 6), side([100] * 6)]})
+    def test_pools_are_judged_where_the_lowest_points_were_measured_once_more(self):
+        pools = {"a": [side([100] * 6), side([99] * 6)], "b": [side([85] * 6), side([100] * 6)]}
+        self.assertEqual(targets.lowest(pools), "b")
+        again = {"b": [side([95] * 6), side([100] * 6)], "d": [side([96] * 6), side([100] * 6)]}
+        worst, exceeding = targets.pool_targets(
+            pools, again, {"c": [side([140] * 6), side([100] * 6)]})
         self.assertAlmostEqual(worst["value"], 0.95)
         self.assertFalse(worst["met"])
+        self.assertIn("lowest of 2 points", worst["name"])
         self.assertIn("(b)", worst["name"])
         self.assertTrue(exceeding["met"])
-        self.assertEqual(targets.pool_targets({}, {}), [])
+        self.assertEqual(targets.pool_targets({}, {}, {}), [])
 
     def test_tables_have_a_cell_for_each_heading(self):
         for headings, row in ((targets.POINT_HEADINGS, targets.point_row("p", point(10))),
