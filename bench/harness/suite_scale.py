@@ -27,10 +27,11 @@ LENGTHS = "uniform:8:120"  # tokens in and out: a window of a minute has some hu
 MEAN_LENGTH = 63.5
 UNIFORM, SKEWED = "power:1", "power:0.3"
 # Where adapters and KV together do not fit. Of the ranks of a stage: adapters, tokens in and out,
-# pool. The pools are so small that a step has rows to spare, on few and slow cores too.
+# pool. The pools are so small that a step reads weights more than it multiplies, on two cores too:
+# only then do more rows a step make more tokens a second.
 EXCEEDING = {
-    "rank 8": (5, "split:8:32:128:384", 64 * MIB),             # KV most of all
-    "ranks 64 32 16 8": (400, "split:8:32:64:192", 128 * MIB)  # adapters
+    "rank 8": (1, "split:8:32:128:384", 32 * MIB),           # KV most of all
+    "ranks 64 32 16 8": (400, "split:8:32:32:96", 64 * MIB)  # adapters
 }
 SEPARATE = ("--experiment-adapter-pool-share=0.5",)
 ABLATIONS = {
@@ -54,7 +55,7 @@ FULL = {
     "popularity": (UNIFORM, SKEWED), "shapes": tuple(SHAPES), "exceeding": True,
     "warm": 15.0, "window": 60.0, "saturate": (5.0, 20.0),
     "turn": 2.0, "ramps": 1, "count": (120, 300), "pools": (16, 32), "again": (60, 240),
-    "exceed": (40, 120), "ablate": (30, 60),
+    "exceed": (60, 240), "ablate": (30, 60),
     "rest": 40, "cold": 8.0, "colds": (200, 320), "colds of": 2000,
     "sides": {"few": 5, "some": 100, "many": 2000}, "ablated": 20,
 }
