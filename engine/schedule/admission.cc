@@ -1,11 +1,11 @@
 #include "engine/schedule/admission.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "engine/schedule/peak_pages.h"
-#include "kernels/check.h"
 
 namespace chorus::engine {
 namespace {

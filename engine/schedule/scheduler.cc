@@ -1,6 +1,7 @@
 #include "engine/schedule/scheduler.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "kernels/check.h"

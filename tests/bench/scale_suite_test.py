@@ -5,7 +5,9 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
+import types
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -13,7 +15,14 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 
 from harness import bytes_model, cold_loads, duel, fleet, points, ratio, report  # noqa: E402
+from harness import suite_scale  # noqa: E402
 from harness import scale_targets as targets  # noqa: E402
+
+
+class PartsTest(unittest.TestCase):
+    def test_one_that_is_not_known_is_refused_by_name(self):
+        with self.assertRaisesRegex(SystemExit, "grid, cold.*expected, got pool$"):
+            suite_scale.run(None, types.SimpleNamespace(only=["grid", "pool"]))
 
 
 class PointsTest(unittest.TestCase):
@@ -168,6 +177,19 @@ class DuelTest(unittest.TestCase):
         self.assertAlmostEqual(below["model"]["step_ms"], 4.0, delta=2.0)
         self.assertEqual(len(targets.duel_row("d", [above, below])),
                          1 + len(targets.DUEL_HEADINGS))
+
+    def test_a_turn_goes_on_until_it_did_some_work(self):
+        with self.fight((50, 40)) as fight:
+            fight.warm_up(0.02, 0.0)
+            idle = self.servers[0]
+            idle.rows, rows = 0, idle.rows
+            threading.Timer(0.2, setattr, (idle, "rows", rows)).start()
+            fight.take_turns(0.02, ratio.Budget(0.0), 0.02)
+            above, below = fight.figures(1)
+            for server in self.servers:
+                server.closed = True
+        self.assertGreater(min(turn["rows"] for turn in above["turns"]), 0)
+        self.assertGreater(duel.compare(above["turns"], below["turns"]).value, 0)
 
     def test_requests_that_end_before_the_duel_end_it(self):
         with self.assertRaisesRegex(RuntimeError, "requests to the end expected"):

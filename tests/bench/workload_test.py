@@ -101,6 +101,12 @@ class ShapeTest(unittest.TestCase):
             self.assertLess(max(lengths), 512)
         self.assertEqual(len({r.adapter for r in requests}), 26)
 
+    def test_split_lengths_are_of_their_own_ranges(self):
+        requests = traces.make("slora", lengths="split:8:32:64:192", rate=100.0)
+        for lengths, low, high in (([r.prompt for r in requests], 8, 32),
+                                   ([r.output for r in requests], 64, 192)):
+            self.assertEqual((min(lengths), max(lengths)), (low, high - 1))
+
     def test_bursts_are_as_uneven_as_they_say_and_keep_the_rate(self):
         for cv in (1, 4):
             requests = traces.make("slora", arrivals=f"gamma:{cv}", rate=100.0, seed=7)
@@ -141,7 +147,7 @@ class ShapeTest(unittest.TestCase):
             self.assertEqual(r.tenant, f"tenant-{r.adapter % 3}")
 
     def test_what_is_not_known_is_refused_by_name(self):
-        for changed in ({"popularity": "zipf"}, {"lengths": "sharegpt"},
+        for changed in ({"popularity": "zipf"}, {"lengths": "sharegpt"}, {"lengths": "split:8:32"},
                         {"arrivals": "wave:1:1:300"}, {"adapter": 3}):
             with self.assertRaises(ValueError):
                 traces.make("slora", **changed)
