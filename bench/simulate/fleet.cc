@@ -42,7 +42,8 @@ class Fleet::Member : public ReplicaListener {
       CHORUS_CHECK(record.end == kNever);
       record.end = now;
       record.reason = event.reason;
-      if (event.reason == engine::FinishReason::kLength) {
+      if (event.reason == engine::FinishReason::kLength ||
+          event.reason == engine::FinishReason::kStop) {
         CHORUS_CHECK_EQ(record.tokens, fleet_->trace_[request].output_tokens);
       }
       fleet_->router_.OnEnded(number_);
@@ -113,6 +114,9 @@ void Fleet::Send(size_t index) {
   record.arrival = absl::ToInt64Nanoseconds(of.arrival);
   AdvanceBefore(record.arrival);
   engine::GenerateRequest request = RequestOf(index);
+  if (request.max_tokens > of.output_tokens) {
+    runner_.EndBefore(index, of.prompt_tokens + of.output_tokens);
+  }
   // Replicas are all alike: what one refuses, all do.
   if (!members_[0]->replica()->Validate(request).ok()) return;
   const int to = router_.Pick(of.adapter.value_or(-1));
@@ -136,8 +140,7 @@ engine::GenerateRequest Fleet::RequestOf(size_t index) const {
     request.prompt[i] = static_cast<int32_t>(number % options_.machine.model.vocabulary);
     number /= options_.machine.model.vocabulary;
   }
-  request.max_tokens = of.output_tokens;
-  request.ignore_eos = true;
+  request.max_tokens = std::max(of.output_tokens, options_.max_tokens);
   return request;
 }
 
@@ -160,6 +163,7 @@ json Fleet::Figures() const {
   for (const std::unique_ptr<Member>& member : members_) {
     const engine::EngineStats stats = member->replica()->stats();
     sum.preemptions += stats.preemptions;
+    sum.recomputed_tokens += stats.recomputed_tokens;
     sum.adapter_loads += stats.adapter_loads;
     sum.adapter_evictions += stats.adapter_evictions;
     sum.prefix_evictions += stats.prefix_evictions;
@@ -195,6 +199,7 @@ json Fleet::Figures() const {
                          {"hit_rate", with_adapter == 0 ? 1.0 : 1.0 - mean(started, with_adapter)},
                          {"evictions", sum.adapter_evictions}};
   figures["preemptions"] = sum.preemptions;
+  figures["recomputed_tokens"] = sum.recomputed_tokens;
   figures["prefix_evictions"] = sum.prefix_evictions;
   figures["replicas"] = {
       {"count", members_.size()}, {"fewest_requests", fewest}, {"most_requests", most}};

@@ -28,6 +28,9 @@ struct FleetOptions {
   double load_bound = 1.25;  // kAffine
   uint64_t seed = 1;         // kRandom
   double first_token_limit_s = 6.0;
+  // What requests ask for, where it is more than what the trace says that they answer: these end at
+  // a stop token, which the scheduler cannot foresee. 0: they ask for what they answer.
+  int32_t max_tokens = 0;
 };
 
 class Fleet {

@@ -40,7 +40,10 @@ double ProcessorSeconds() {
 absl::StatusOr<engine::StepResult> TokenRunner::Run(const engine::StepPlan& plan) {
   engine::StepResult result;
   result.tokens.resize(plan.samples.size());
-  for (kernels::SampledToken& token : result.tokens) token.token = 1;
+  for (size_t i = 0; i < plan.samples.size(); ++i) {
+    const auto end = ends_.find(plan.samples[i].params->seed);
+    result.tokens[i].token = end != ends_.end() && plan.samples[i].position >= end->second ? 0 : 1;
+  }
   return result;
 }
 

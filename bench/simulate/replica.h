@@ -17,10 +17,16 @@
 
 namespace chorus::bench {
 
-// Draws token 1, whatever the step: for workloads whose output lengths are given.
+// Draws token 1, and the stop token 0 where an answer ends: for workloads whose output lengths are
+// given.
 class TokenRunner : public engine::Runner {
  public:
+  // The answer to a request is to end before that position.
+  void EndBefore(uint64_t request, int64_t position) { ends_[request] = position; }
   absl::StatusOr<engine::StepResult> Run(const engine::StepPlan& plan) override;
+
+ private:
+  absl::flat_hash_map<uint64_t, int64_t> ends_;
 };
 
 // What readers and watchers of a replica see.

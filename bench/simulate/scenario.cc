@@ -92,6 +92,7 @@ Fields EngineFields(engine::EngineOptions* options) {
   using engine::AdmissionMode;
   return {
       {"admission", Choice<AdmissionMode>({{"optimistic", AdmissionMode::kOptimistic},
+                                           {"expected", AdmissionMode::kExpected},
                                            {"conservative", AdmissionMode::kConservative}},
                                           &options->admission)},
       {"max_running", Int32(1, &options->max_running)},
@@ -162,6 +163,7 @@ absl::StatusOr<Scenario> ParseScenario(const json& text) {
       {"load_bound", Number(1.0, &fleet.load_bound)},
       {"seed", Integer(0, [&](int64_t seed) { fleet.seed = static_cast<uint64_t>(seed); })},
       {"first_token_limit_s", Number(0.0, &fleet.first_token_limit_s)},
+      {"max_tokens", Int32(0, &fleet.max_tokens)},
   };
   CHORUS_RETURN_IF_ERROR(ReadFields("", text, fields));
   if (!router.empty()) {

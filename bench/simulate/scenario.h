@@ -5,7 +5,7 @@
 //    "adapters": {"ranks": [64, 32, 16, 8], "modules": "qkvo"},     or "all"
 //    "engine": {"max_running": 64, "admission": "conservative", …}, the fields of EngineOptions
 //    "replicas": 4, "router": "affine", "load_bound": 1.25,
-//    "seed": 1, "first_token_limit_s": 6.0}
+//    "seed": 1, "first_token_limit_s": 6.0, "max_tokens": 512}
 #ifndef CHORUS_BENCH_SIMULATE_SCENARIO_H_
 #define CHORUS_BENCH_SIMULATE_SCENARIO_H_
 

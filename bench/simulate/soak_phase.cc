@@ -247,8 +247,7 @@ Machine SoakPhase::RandomMachine() {
 
 engine::EngineOptions SoakPhase::RandomOptions() {
   engine::EngineOptions options;
-  options.admission =
-      Chance(30) ? engine::AdmissionMode::kConservative : engine::AdmissionMode::kOptimistic;
+  options.admission = static_cast<engine::AdmissionMode>(Between(0, 2));
   options.max_running = static_cast<int32_t>(Between(3, 24));
   options.max_step_tokens = static_cast<int32_t>(Between(24, 96));
   options.max_prefill_chunk = static_cast<int32_t>(Between(1, 64));

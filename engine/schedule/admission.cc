@@ -5,8 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "engine/schedule/peak_pages.h"
-
 namespace chorus::engine {
 namespace {
 
@@ -50,7 +48,8 @@ Admission::Admission(const EngineOptions& options, PoolContents* pool, FairQueue
       pool_(*pool),
       waiting_(*waiting),
       active_(*active),
-      under_way_(*under_way) {}
+      under_way_(*under_way),
+      forecast_(*pool, *active) {}
 
 void Admission::Enqueue(Sequence* sequence) {
   if (const AdapterRef& adapter = sequence->request->spec.adapter; adapter != nullptr) {
@@ -67,7 +66,7 @@ void Admission::Leave(Sequence* sequence) {
 }
 
 std::vector<Sequence*> Admission::Admit(absl::Time now) {
-  too_large_.reset();
+  forecast_.BeginStep();
   FillWindow();
   bool any_deferred = false;
   Passed passed;
@@ -177,12 +176,7 @@ Verdict Admission::TryAdmit(Sequence* sequence, ReclaimRank rank, absl::Time now
   const int64_t cached = CachedPages(*sequence);
   sequence->cached_hint = cached * kernels::kPageTokens;
   if (JoinsPrefill(*sequence, cached)) return Verdict::kParked;
-  const bool conservative =
-      options_.admission == AdmissionMode::kConservative || sequence->preemptions >= 2;
-  // Alone, a request fits: Intake saw to that.
-  if (conservative && !active_.empty() && !FitsPeakToo(*sequence, adapter_pages)) {
-    return block(Blocked::kPages);
-  }
+  if (!FitsToTheEnd(*sequence, cached, adapter_pages)) return block(Blocked::kPages);
 
   int64_t wanted = PagesWanted(*sequence, cached);
   if (!active_.empty()) wanted += pool_.watermark_pages;
@@ -250,46 +244,23 @@ bool Admission::JoinsPrefill(const Sequence& sequence, int64_t cached) const {
          under_way_.Contains(keys[static_cast<size_t>(cached)]);
 }
 
-// FitsPeak, but asked once for all that are at least as large: pages only get fewer in a step.
-bool Admission::FitsPeakToo(const Sequence& entering, int64_t adapter_pages) {
-  const Peak peak{.tokens = entering.num_tokens(),
-                  .remaining = entering.peak_tokens() - entering.num_tokens(),
-                  .choices = entering.num_choices(),
-                  .adapter_pages = adapter_pages + IdlePages(entering)};
-  if (too_large_.has_value() && peak.IsAtLeast(*too_large_)) return false;
-  if (FitsPeak(&entering, adapter_pages)) return true;
-  too_large_ = peak;
-  return false;
-}
-
-// Whether everything that runs, `entering` (if not null) and `adapter_pages` to be loaded fit
-// together to their ends, beside the pin budget.
-bool Admission::FitsPeak(const Sequence* entering, int64_t adapter_pages) const {
-  std::vector<PeakItem> items;
-  const auto add = [&items](const Sequence& s, bool decoding) {
-    for (int32_t i = 0; i < s.num_choices(); ++i) {
-      items.push_back({s.num_tokens(), s.peak_tokens() - s.num_tokens(), decoding});
-    }
-  };
-  for (const Sequence* other : active_) {
-    add(*other, other->state == Sequence::State::kRunning &&
-                    other->num_tokens() - other->computed == 1 && other->unforked == 0);
+// Alone, a request fits: Intake saw to that.
+bool Admission::FitsToTheEnd(const Sequence& sequence, int64_t cached, int64_t adapter_pages) {
+  if (active_.empty()) return true;
+  const int64_t entering_pages = adapter_pages + IdlePages(sequence);
+  if (options_.admission == AdmissionMode::kConservative || sequence.preemptions >= 2) {
+    return forecast_.FitsAtMost(&sequence, entering_pages);
   }
-  const Residency& residency = pool_.residency;
-  int64_t adapters = residency.num_pages() - residency.ReclaimablePages(kAnyone) + adapter_pages;
-  adapters += pool_.pin_pages - residency.num_pinned_pages();
-  if (entering != nullptr) {
-    add(*entering, false);
-    adapters += IdlePages(*entering);
-  }
-  return pool_.pages.Holds(PeakPages(items), adapters);
+  if (options_.admission == AdmissionMode::kOptimistic) return true;
+  const int64_t idle = pool_.prefixes.IdlePages(FirstKeys(sequence, cached));
+  return forecast_.FitsAsExpected(sequence, {.all = cached, .idle = idle}, entering_pages);
 }
 
 // The uncached tokens and a page for each choice that forks. Optimists also take room to grow, but
 // never past the peak.
 int64_t Admission::PagesWanted(const Sequence& sequence, int64_t cached) const {
   int64_t tokens = PagesFor(sequence.num_tokens());
-  if (options_.admission == AdmissionMode::kOptimistic) {
+  if (options_.admission != AdmissionMode::kConservative) {
     tokens = std::min(tokens + 1, PagesFor(sequence.peak_tokens()));
   }
   return tokens - cached + sequence.unforked;
@@ -329,6 +300,7 @@ void Admission::TakePages(Sequence* sequence, PageLease matched, int64_t wanted)
   sequence->pages = std::move(matched);
   sequence->pages.Append(std::move(fresh));
   sequence->published = cached;
+  sequence->shared = cached;
   const std::span<const PrefixKey> uncached =
       MatchableKeys(*sequence).subspan(static_cast<size_t>(cached));
   const int64_t restored = pool_.host_tier.MatchLength(uncached);
@@ -365,7 +337,7 @@ void Admission::StageLoads(absl::Time now) {
 }
 
 // Begins the load of an adapter on disk, if there are pages that nobody who runs was promised: a
-// conservative server promises what everybody needs to his end; an optimistic one the watermark,
+// conservative server promises what everybody needs to his end; any other the watermark,
 // and a page to each choice that runs. What runs short nevertheless takes the pages of staged loads
 // before anybody is preempted (Scheduler::ReserveDecode). False when those behind must wait too:
 // loads follow the queue.
@@ -375,7 +347,7 @@ bool Admission::StageLoad(Residency::Resident* resident, ReclaimRank rank, absl:
   const int64_t pages = resident->pages();
   if (!pool_.pages.Has(promised, pages, rank)) return true;
   if (options_.admission == AdmissionMode::kConservative && !resident->pinned &&
-      !FitsPeak(nullptr, pages)) {
+      !forecast_.FitsAtMost(nullptr, pages)) {
     return true;
   }
   if (!pool_.residency.MakeLoadRoom(*resident, rank)) return false;

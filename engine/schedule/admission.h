@@ -19,6 +19,7 @@
 #include "engine/schedule/engine_options.h"
 #include "engine/schedule/engine_stats.h"
 #include "engine/schedule/fair_queue.h"
+#include "engine/schedule/page_forecast.h"
 #include "engine/schedule/pool_contents.h"
 #include "engine/schedule/prompts_under_way.h"
 #include "engine/schedule/request.h"
@@ -37,6 +38,8 @@ class Admission {
   // A sequence joins those who wait, and leaves them again.
   void Enqueue(Sequence* sequence);
   void Leave(Sequence* sequence);
+  // It ended as it would have ended alone.
+  void NoteAnswer(const Sequence& sequence) { forecast_.NoteAnswer(sequence); }
 
   // Pages for KV that it takes when so many are cached.
   int64_t PagesWanted(const Sequence& sequence, int64_t cached) const;
@@ -64,8 +67,7 @@ class Admission {
   int64_t CachedPages(const Sequence& sequence) const;
   bool BeginsOnTheBase(const Sequence& sequence) const;
   bool JoinsPrefill(const Sequence& sequence, int64_t cached) const;
-  bool FitsPeakToo(const Sequence& entering, int64_t adapter_pages);
-  bool FitsPeak(const Sequence* entering, int64_t adapter_pages) const;
+  bool FitsToTheEnd(const Sequence& sequence, int64_t cached, int64_t adapter_pages);
   bool Enter(Sequence* sequence, int64_t cached, int64_t adapter_pages, ReclaimRank rank,
              absl::Time now);
   void TakePages(Sequence* sequence, PageLease matched, int64_t wanted);
@@ -80,12 +82,12 @@ class Admission {
   FairQueue& waiting_;
   ActiveSet& active_;
   PromptsUnderWay& under_way_;
+  PageForecast forecast_;
   std::set<Sequence*, OlderSequence> overdue_;  // that wait, and nobody may pass any more
   std::array<uint64_t, kNumBlocked> num_blocked_ = {};
   // Of this step
   std::vector<Candidate> window_;
   std::vector<Sequence*> admitted_;
-  std::optional<Peak> too_large_;  // for the pages, by the conservative test
 };
 
 }  // namespace chorus::engine

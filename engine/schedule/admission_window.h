@@ -22,19 +22,6 @@ struct Candidate {
   bool blocked() const { return verdict == Verdict::kBlocked || verdict == Verdict::kNoPages; }
 };
 
-// What a sequence can come to take.
-struct Peak {
-  int64_t tokens = 0;     // now
-  int64_t remaining = 0;  // of each choice
-  int64_t choices = 0;
-  int64_t adapter_pages = 0;
-
-  bool IsAtLeast(const Peak& other) const {
-    return tokens >= other.tokens && remaining >= other.remaining && choices >= other.choices &&
-           adapter_pages >= other.adapter_pages;
-  }
-};
-
 // Sequences that could run but for a limit, while those behind them are tried.
 struct Passed {
   std::vector<Sequence*> sequences;

@@ -13,12 +13,13 @@ namespace chorus::engine {
 
 enum class AdmissionMode {
   kOptimistic,    // the uncached prompt and a page per choice; preemption is the safety net
+  kExpected,      // likewise, while all fit to their ends if answers are as they were lately
   kConservative,  // the peak: prompt and max_tokens of everything admitted fit together
 };
 
 // Owns every default of the engine. Limits are of one step unless said otherwise.
 struct EngineOptions {
-  AdmissionMode admission = AdmissionMode::kOptimistic;
+  AdmissionMode admission = AdmissionMode::kExpected;
   int32_t max_running = 64;          // sequences (choices) running at once
   int32_t max_step_tokens = 512;     // rows of one step
   int32_t max_prefill_chunk = 256;   // rows of one sequence's prefill in one step
@@ -27,7 +28,7 @@ struct EngineOptions {
   int32_t max_waiting = 4096;        // requests queued; more are refused
   int32_t max_overtakes = 16;        // admissions that may pass a blocked request
   int32_t cluster_adapters = 0;  // distinct adapters from which on those in use go first; 0: off
-  double admission_watermark = 0.02;  // share of the pool kept free for growth (optimistic)
+  double admission_watermark = 0.02;  // share of the pool kept free for growth (not conservative)
   // Early abort: a request is refused when it is expected to have its first token later than that
   // after it came (0: no limit), or, with early_abort, after its own deadline.
   int32_t first_token_limit_ms = 0;

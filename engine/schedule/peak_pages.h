@@ -16,7 +16,7 @@ struct PeakItem {
 // The most pages that `items` can hold at any time until all have left. Those that decode grow
 // together and leave when done (S-LoRA's test, counted in pages); the others may still be there
 // whenever that is. Pages that sequences share are counted for each.
-int64_t PeakPages(const std::vector<PeakItem>& items);
+int64_t PeakPages(std::vector<PeakItem> items);
 
 }  // namespace chorus::engine
 

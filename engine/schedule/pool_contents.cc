@@ -27,14 +27,18 @@ PoolContents::PoolContents(const EngineOptions& options, const RunnerLimits& run
   pages.Register(&prefixes, &residency);
 }
 
+int64_t PoolContents::num_sequence_pages() const {
+  return pages.num_pages() - pages.num_free() - pages.num_draining() - residency.num_pages() -
+         pages.kv().num_idle();
+}
+
 void PoolContents::FillStats(EngineStats* stats) const {
   stats->pages_total = pages.num_pages();
   stats->pages_free = pages.num_free();
   stats->pages_draining = pages.num_draining();
   stats->pages_adapters = residency.num_pages();
   stats->pages_prefixes = pages.kv().num_idle();
-  stats->pages_sequences = stats->pages_total - stats->pages_free - stats->pages_draining -
-                           stats->pages_adapters - stats->pages_prefixes;
+  stats->pages_sequences = num_sequence_pages();
   stats->adapter_evictions = residency.num_evictions();
   stats->prefix_evictions = prefixes.num_evictions();
   stats->host_pages_total = host_tier.num_slots();

@@ -22,6 +22,8 @@ struct PoolContents {
   PoolContents(const EngineOptions& options, const RunnerLimits& runner,
                const kernels::PoolView& view, LoadQueue* loads);
 
+  // Pages that sequences hold, each counted once.
+  int64_t num_sequence_pages() const;
   // Whose pages are whose, and what was evicted, saved and restored.
   void FillStats(EngineStats* stats) const;
 

@@ -309,6 +309,7 @@ Sequence* Scheduler::Fork(Sequence* parent, int32_t choice) {
   --parent->unforked;
   const int64_t full = parent->computed / kernels::kPageTokens;
   for (int64_t i = 0; i < full; ++i) child->pages.Append(pool_.pages.kv().Share(parent->pages[i]));
+  child->shared = full;
   if (parent->computed % kernels::kPageTokens != 0) {
     child->copy = kernels::PageCopy{parent->pages[full], fresh[0]};
     child->copy_source = pool_.pages.kv().Share(parent->pages[full]);
@@ -365,6 +366,7 @@ void Scheduler::Finish(Sequence* sequence, FinishReason reason, int32_t stop_tok
     LeavePool(sequence, /*preempted=*/false);
     if (reason == FinishReason::kStop || reason == FinishReason::kLength) {
       pace_.AddSequence(now_ - sequence->admitted);
+      admission_.NoteAnswer(*sequence);
     }
   }
   const bool last = request->sequences.size() == 1;

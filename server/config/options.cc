@@ -123,10 +123,11 @@ void AddAdapters(Table* table) {
 void AddAdmission(Table* table) {
   const std::string group = "Scheduling";
   table->push_back(ChoiceOption({"admission", group, "MODE",
-                                 "optimistic: start while the prompt fits, preempt when memory "
-                                 "runs short; conservative: start only what is sure to end."},
+                                 "optimistic: start while the prompt fits; expected: while all "
+                                 "should fit to their ends, as answers were lately; conservative: "
+                                 "only what is sure to."},
                                 [](auto& c) -> auto& { return c.engine.admission; },
-                                {"optimistic", "conservative"}));
+                                {"optimistic", "expected", "conservative"}));
   table->push_back(IntOption(
       {"max_running", group, "N", "Sequences that run at one time; at most --max-step-tokens."},
       [](auto& c) -> auto& { return c.engine.max_running; }, 1, 4096));
@@ -179,7 +180,7 @@ void AddQueues(Table* table) {
   table->push_back(ShareOption(
       {"admission_watermark", group, "SHARE",
        "Share of the pool kept free for sequences that grow "
-       "(optimistic)."},
+       "(not conservative)."},
       [](auto& c) -> auto& { return c.engine.admission_watermark; }));
   table->push_back(ShareOption(
       {"pin_budget", group, "SHARE", "Largest share of the pool for pinned adapters."},

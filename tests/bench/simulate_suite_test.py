@@ -40,7 +40,7 @@ def good(scenario):
             "itl_s": {"p50": 0.01, "p99": 0.02},
             "adapters": {"hit_rate": 0.9, "loads_started": 1000 if random else 100},
             "replicas": {"fewest_requests": 0, "most_requests": 9},
-            "steps": {"count": 1000},
+            "steps": {"count": 1000, "mean_rows": 30.0}, "preemptions": 3, "recomputed_tokens": 60,
             "simulation": {"processor_s": 1.0, "submit_s": 0.1, "plan_s": 0.3, "commit_s": 0.2}}
 
 
@@ -73,6 +73,13 @@ class ExperimentsTest(unittest.TestCase):
             return {**good(scenario), "attainment": 0.4}
         self.assertEqual(self.missed(nobody_is_in_time), [
             f"S2, cv {cv}: attainment, early abort − first come" for cv in (1, 4, 8)])
+
+        def nobody_knows_lengths(scenario):
+            slow = scenario.get("engine", {}).get("admission") == "expected"
+            return {**good(scenario), "throughput": 1.8 if slow else 1.86}
+        self.assertEqual(self.missed(nobody_knows_lengths), [
+            f"the least of 4 loads: throughput, expected lengths ÷ {mode}"
+            for mode in ("optimistic", "conservative")])
 
         def affinity_is_for_nothing(scenario):
             return {**good(scenario), "adapters": {"hit_rate": 0.1, "loads_started": 1000}}

@@ -71,7 +71,7 @@ class Scenario {
     e.max_step_adapters = Between(1, 6);
     e.max_overtakes = Between(0, 8);
     e.admission =
-        OneIn(4) ? engine::AdmissionMode::kConservative : engine::AdmissionMode::kOptimistic;
+        OneIn(4) ? engine::AdmissionMode::kConservative : engine::AdmissionMode::kExpected;
     e.admission_watermark = OneIn(2) ? 0.0 : 0.05;
     e.pin_budget = 0.0;
     e.prefix_cache = !OneIn(4);

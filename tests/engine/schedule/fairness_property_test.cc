@@ -82,7 +82,7 @@ class FairSchedule {
 
   EngineOptions RandomOptions() {
     EngineOptions options;
-    options.admission = Chance(25) ? AdmissionMode::kConservative : AdmissionMode::kOptimistic;
+    options.admission = static_cast<AdmissionMode>(Between(0, 2));
     options.max_running = static_cast<int32_t>(Between(3, 8));
     options.max_step_tokens = static_cast<int32_t>(Between(16, 64));
     options.max_prefill_chunk = static_cast<int32_t>(Between(4, 32));

@@ -108,7 +108,7 @@ class Schedule {
 
   EngineOptions RandomOptions() {
     EngineOptions options;
-    options.admission = Chance(30) ? AdmissionMode::kConservative : AdmissionMode::kOptimistic;
+    options.admission = static_cast<AdmissionMode>(Between(0, 2));
     options.max_running = static_cast<int32_t>(Between(3, 10));
     options.max_step_tokens = static_cast<int32_t>(Between(10, 64));
     options.max_prefill_chunk = static_cast<int32_t>(Between(1, 40));

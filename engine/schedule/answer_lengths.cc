@@ -1,0 +1,39 @@
+#include "engine/schedule/answer_lengths.h"
+
+#include <utility>
+
+namespace chorus::engine {
+namespace {
+
+constexpr size_t kWindow = 512;
+constexpr size_t kFew = 32;
+
+}  // namespace
+
+void AnswerLengths::Add(int64_t tokens, int32_t limit) {
+  Kind& kind = kinds_[KindOf(limit)];
+  const auto bin = static_cast<int16_t>(BinOf(tokens, limit));
+  Count(&kind, bin, 1);
+  if (kind.last.size() < kWindow) {
+    kind.last.push_back(bin);
+    return;
+  }
+  Count(&kind, std::exchange(kind.last[kind.next], bin), -1);
+  kind.next = (kind.next + 1) % kWindow;
+}
+
+void AnswerLengths::Count(Kind* kind, int16_t bin, int32_t sign) {
+  for (int16_t i = 0; i <= bin; ++i) kind->from[static_cast<size_t>(i)] += sign;
+}
+
+double AnswerLengths::Survival(int64_t tokens, int64_t more, int32_t limit) const {
+  const Kind& kind = kinds_[KindOf(limit)];
+  if (kind.last.size() < kFew || tokens + more > limit) return 0.0;
+  const auto from = [&](int64_t count) {
+    return kind.from[static_cast<size_t>(BinOf(count, limit))];
+  };
+  const int32_t came = from(tokens);
+  return came == 0 ? 0.0 : static_cast<double>(from(tokens + more)) / static_cast<double>(came);
+}
+
+}  // namespace chorus::engine
