@@ -34,6 +34,7 @@ EXCEEDING = {
     "ranks 64 32 16 8": (400, "split:8:32:32:96", 64 * MIB)  # adapters
 }
 SEPARATE = ("--experiment-adapter-pool-share=0.5",)
+OPTIMISTIC = ("--admission=optimistic",)
 ABLATIONS = {
     "padded to rank 64": ("--experiment-pad-rank=64",),
     "without LoRA's arithmetic": ("--no-experiment-lora-compute",),
@@ -227,14 +228,14 @@ class Measurement:
         if self._wants("pools"):
             self._pools(eight, raw["pools"], raw["pools_again"])
         if self._wants("exceed"):
-            self._exceed(eight, raw["exceeding"])
+            self._exceed(eight, raw["exceeding"], raw["ablations"])
         eight.remove()
         if self._wants("grid"):
             self._grid(mixed, raw["rate"], raw["grid"])
         if self._wants("pools"):
             self._pools(mixed, raw["pools"], raw["pools_again"])
         if self._wants("exceed"):
-            self._exceed(mixed, raw["exceeding"])
+            self._exceed(mixed, raw["exceeding"], raw["ablations"])
         if self._wants("ablate"):
             self._ablate(mixed, raw["ablations"])
         mixed.remove()
@@ -296,13 +297,18 @@ class Measurement:
         name = targets.lowest(found)
         again[name] = fight(name, "one pool ÷ two, once more", "again")
 
-    def _exceed(self, stage, exceeding):
+    def _exceed(self, stage, exceeding, ablations):
         if not self._plan["exceeding"] or not self.knows(SEPARATE):
             return
         count, lengths, pool = EXCEEDING[stage.name]
         name = f"n {count} of {stage.name}, tokens {lengths}, pool {pool // MIB} MiB"
-        exceeding[name] = self._duel(stage, f"{name}, one pool ÷ two", count, "exceed",
-                                     [self._saturating(count, lengths=lengths)], SEPARATE, pool)
+        requests = self._saturating(count, lengths=lengths)
+
+        def fight(against, flags):
+            return self._duel(stage, f"{name}, {against}", count, "exceed", [requests], flags, pool)
+
+        exceeding[name] = fight("one pool ÷ two", SEPARATE)
+        ablations[f"{name}, optimistic"] = fight("as it is ÷ optimistic", OPTIMISTIC)
 
     def _ablate(self, stage, ablations):
         """What is left out or done as others do it, against what it is."""
