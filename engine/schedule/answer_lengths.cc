@@ -26,14 +26,14 @@ void AnswerLengths::Count(Kind* kind, int16_t bin, int32_t sign) {
   for (int16_t i = 0; i <= bin; ++i) kind->from[static_cast<size_t>(i)] += sign;
 }
 
+bool AnswerLengths::Knows(int64_t tokens, int32_t limit) const {
+  return kinds_[KindOf(limit)].last.size() >= kFew && NumFrom(tokens, limit) > 0;
+}
+
 double AnswerLengths::Survival(int64_t tokens, int64_t more, int32_t limit) const {
-  const Kind& kind = kinds_[KindOf(limit)];
-  if (kind.last.size() < kFew || tokens + more > limit) return 0.0;
-  const auto from = [&](int64_t count) {
-    return kind.from[static_cast<size_t>(BinOf(count, limit))];
-  };
-  const int32_t came = from(tokens);
-  return came == 0 ? 0.0 : static_cast<double>(from(tokens + more)) / static_cast<double>(came);
+  if (tokens + more > limit) return 0.0;
+  return static_cast<double>(NumFrom(tokens + more, limit)) /
+         static_cast<double>(NumFrom(tokens, limit));
 }
 
 }  // namespace chorus::engine

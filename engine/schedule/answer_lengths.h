@@ -23,8 +23,10 @@ class AnswerLengths {
   // An answer ended by itself or at its limit, after `tokens` <= limit.
   void Add(int64_t tokens, int32_t limit);
 
-  // Which share of the answers that came to `tokens` <= limit went on for `more` at least, of the
-  // last 512 of that kind: 0 when fewer than 32 have ended, or none of them came so far.
+  // Whether at least 32 of that kind have ended, of which the last 512 count, and some of these had
+  // come to `tokens` <= limit.
+  bool Knows(int64_t tokens, int32_t limit) const;
+  // Which share of those that had come to `tokens` went on for `more` at least. REQUIRES: Knows.
   double Survival(int64_t tokens, int64_t more, int32_t limit) const;
 
  private:
@@ -37,6 +39,10 @@ class AnswerLengths {
   };
 
   static int64_t BinOf(int64_t tokens, int32_t limit) { return tokens * kBins / limit; }
+  // Of the last answers, those that came to `tokens` <= limit.
+  int32_t NumFrom(int64_t tokens, int32_t limit) const {
+    return kinds_[KindOf(limit)].from[static_cast<size_t>(BinOf(tokens, limit))];
+  }
   static void Count(Kind* kind, int16_t bin, int32_t sign);
 
   std::array<Kind, kKinds> kinds_;

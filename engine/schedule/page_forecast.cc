@@ -70,22 +70,28 @@ bool PageForecast::FitsAsExpected(const Sequence& entering, const FoundPages& fo
 
 bool PageForecast::ComputeFitsAsExpected(const Growing& entering, int64_t idle_prefixes,
                                          int64_t adapter_pages) const {
-  std::vector<Growing> all = {entering};
-  int64_t shared = pool_.num_sequence_pages() + idle_prefixes;
-  for (const Sequence* other : active_) {
-    all.push_back(GrowingOf(*other, other->shared));
-    shared -= other->pages.size() - other->shared + other->spare.size();
-  }
+  std::vector<Growing> growing;
+  int64_t staying = pool_.num_sequence_pages() + idle_prefixes;  // pages
   int64_t longest = 0, most = 0;
-  for (const Growing& one : all) {
+  const auto add = [&](const Growing& one) {
+    if (!lengths_.Knows(one.output, one.limit)) {
+      staying += one.choices * PagesFor(one.tokens);
+      return;
+    }
+    growing.push_back(one);
     longest = std::max(longest, one.rest());
     most += one.choices * PagesFor(one.tokens + one.rest());
+  };
+  add(entering);
+  for (const Sequence* other : active_) {
+    staying -= other->pages.size() - other->shared + other->spare.size();
+    add(GrowingOf(*other, other->shared));
   }
   const Residency& residency = pool_.residency;
   const int64_t adapters =
       residency.num_pages() - residency.ReclaimablePages(kAnyone) + adapter_pages;
   const auto fits = [&](int64_t pages) {
-    return pool_.pages.Holds(pages + shared + pool_.watermark_pages, adapters);
+    return pool_.pages.Holds(pages + staying + pool_.watermark_pages, adapters);
   };
   if (fits(most)) return true;
   // From page to page at first, then by eighths of the way: in each interval who is there at its
@@ -93,7 +99,7 @@ bool PageForecast::ComputeFitsAsExpected(const Growing& entering, int64_t idle_p
   for (int64_t begin = 0; begin < longest;) {
     const int64_t end = begin + std::max<int64_t>(kernels::kPageTokens, begin / 8);
     double pages = 0.0, variance = 0.0;
-    for (const Growing& one : all) {
+    for (const Growing& one : growing) {
       const double survival = lengths_.Survival(one.output, begin + 1, one.limit);
       const auto wanted = static_cast<double>(PagesFor(one.tokens + std::min(end, one.rest())));
       const auto choices = static_cast<double>(one.choices);

@@ -36,7 +36,7 @@ class PageForecast {
   bool FitsAtMost(const Sequence* entering, int64_t adapter_pages);
   // Likewise if answers go on and end as they have lately (AnswerLengths), with a standard
   // deviation to spare and beside the watermark. Pages that sequences share count once, and as if
-  // they stayed; who answers to a limit of which nothing is known counts for nothing.
+  // they stayed; who answers to a limit of which nothing is known neither grows nor leaves.
   bool FitsAsExpected(const Sequence& entering, const FoundPages& found, int64_t adapter_pages);
 
  private:

@@ -14,8 +14,9 @@ namespace {
 TEST(AnswerLengthsTest, NothingIsExpectedUntilSomeHaveEnded) {
   AnswerLengths lengths;
   for (int i = 0; i < 31; ++i) lengths.Add(100, 400);
-  EXPECT_EQ(lengths.Survival(0, 16, 400), 0.0);
+  EXPECT_FALSE(lengths.Knows(0, 400));
   lengths.Add(100, 400);
+  EXPECT_TRUE(lengths.Knows(0, 400));
   EXPECT_EQ(lengths.Survival(0, 16, 400), 1.0);
 }
 
@@ -36,7 +37,8 @@ TEST(AnswerLengthsTest, WhatGoesOnIsAShareOfWhatCameAsFar) {
   EXPECT_EQ(lengths.Survival(0, 100, 1024), 0.5);
   EXPECT_EQ(lengths.Survival(100, 100, 1024), 1.0);
   EXPECT_EQ(lengths.Survival(100, 500, 1024), 0.0);
-  EXPECT_EQ(lengths.Survival(600, 16, 1024), 0.0);  // nobody came so far
+  EXPECT_TRUE(lengths.Knows(512, 1024));
+  EXPECT_FALSE(lengths.Knows(600, 1024));
 }
 
 TEST(AnswerLengthsTest, LimitsOfAnotherSizeAreAnotherKind) {
@@ -46,8 +48,8 @@ TEST(AnswerLengthsTest, LimitsOfAnotherSizeAreAnotherKind) {
   EXPECT_EQ(lengths.Survival(0, 5, 5), 1.0);
   EXPECT_EQ(lengths.Survival(0, 100, 3000), 1.0);
   EXPECT_EQ(lengths.Survival(0, 200, 3000), 0.0);
-  EXPECT_EQ(lengths.Survival(0, 16, 1000), 0.0);
-  EXPECT_EQ(lengths.Survival(0, 16, INT32_MAX), 0.0);
+  EXPECT_FALSE(lengths.Knows(0, 1000));
+  EXPECT_FALSE(lengths.Knows(0, INT32_MAX));
 }
 
 TEST(AnswerLengthsTest, OldAnswersAreForgotten) {
@@ -78,6 +80,7 @@ TEST(AnswerLengthsTest, IsTheShareOfTheLastAnswers) {
   };
   for (int64_t tokens = 0; tokens < kLimit; tokens += 7) {
     for (int64_t more = 1; tokens + more <= kLimit; more += 13) {
+      ASSERT_EQ(lengths.Knows(tokens, kLimit), from(tokens) > 0) << tokens;
       if (from(tokens) == 0) continue;
       ASSERT_DOUBLE_EQ(lengths.Survival(tokens, more, kLimit), from(tokens + more) / from(tokens))
           << tokens << " + " << more;
