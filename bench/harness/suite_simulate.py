@@ -58,7 +58,8 @@ class Experiments:
 
     def run(self):
         for experiment in (self.adapters, self.rates, self.popularity, self.bursts, self.clusters,
-                           self.memory, self.lengths, self.switches, self.fleets, self.burst, self.speed):
+                           self.memory, self.lengths, self.switches, self.fleets, self.burst,
+                           self.speed):
             experiment()
         return {"raw": self._raw, "targets": self._targets}
 

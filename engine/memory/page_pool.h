@@ -85,6 +85,9 @@ class PagePool {
   PageLease Share(PageId id);
   int32_t count(PageId id) const { return counts_[static_cast<size_t>(id)]; }
 
+  // Whether several sequences hold it.
+  bool shared(PageId id) const { return count(id) - cached_[static_cast<size_t>(id)] > 1; }
+
   // The prefix cache marks the ids it holds; an id with that count alone is idle.
   void SetCached(PageId id, bool cached);
   bool idle(PageId id) const { return cached_[static_cast<size_t>(id)] != 0 && count(id) == 1; }

@@ -256,8 +256,8 @@ bool Admission::FitsToTheEnd(const Sequence& sequence, int64_t cached, int64_t a
   return forecast_.FitsAsExpected(sequence, {.all = cached, .idle = idle}, entering_pages);
 }
 
-// The uncached tokens and a page for each choice that forks. Optimists also take room to grow, but
-// never past the peak.
+// The uncached tokens and a page for each choice that forks. All but conservatives also take room
+// to grow, but never past the peak.
 int64_t Admission::PagesWanted(const Sequence& sequence, int64_t cached) const {
   int64_t tokens = PagesFor(sequence.num_tokens());
   if (options_.admission != AdmissionMode::kConservative) {
@@ -300,7 +300,6 @@ void Admission::TakePages(Sequence* sequence, PageLease matched, int64_t wanted)
   sequence->pages = std::move(matched);
   sequence->pages.Append(std::move(fresh));
   sequence->published = cached;
-  sequence->shared = cached;
   const std::span<const PrefixKey> uncached =
       MatchableKeys(*sequence).subspan(static_cast<size_t>(cached));
   const int64_t restored = pool_.host_tier.MatchLength(uncached);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "engine/schedule/peak_pages.h"
@@ -14,6 +15,13 @@ int64_t OutputOf(const Sequence& sequence) { return static_cast<int64_t>(sequenc
 bool IsDecoding(const Sequence& sequence) {
   return sequence.state == Sequence::State::kRunning &&
          sequence.num_tokens() - sequence.computed == 1 && sequence.unforked == 0;
+}
+
+// Pages at its front that others hold too: who holds one holds all before it.
+int64_t SharedPages(const Sequence& sequence, const PagePool& pool) {
+  const std::span<const PageId> ids = sequence.pages.ids();
+  return std::partition_point(ids.begin(), ids.end(), [&](PageId id) { return pool.shared(id); }) -
+         ids.begin();
 }
 
 }  // namespace
@@ -84,8 +92,9 @@ bool PageForecast::ComputeFitsAsExpected(const Growing& entering, int64_t idle_p
   };
   add(entering);
   for (const Sequence* other : active_) {
-    staying -= other->pages.size() - other->shared + other->spare.size();
-    add(GrowingOf(*other, other->shared));
+    const int64_t shared = SharedPages(*other, pool_.pages.kv());
+    staying -= other->pages.size() - shared + other->spare.size();
+    add(GrowingOf(*other, shared));
   }
   const Residency& residency = pool_.residency;
   const int64_t adapters =

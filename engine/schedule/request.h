@@ -70,7 +70,6 @@ struct Sequence {
   std::vector<int32_t> output;
   int64_t computed = 0;         // tokens whose KV lies in `pages`
   PageLease pages;              // in order of position
-  int64_t shared = 0;           // of these, at the front, that it found: others may hold them too
   PageLease spare;              // reserved for growth and forks
   std::vector<PrefixKey> keys;  // of its full pages, as far as known
   int64_t published = 0;        // full pages entered in the prefix cache

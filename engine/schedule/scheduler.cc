@@ -309,7 +309,6 @@ Sequence* Scheduler::Fork(Sequence* parent, int32_t choice) {
   --parent->unforked;
   const int64_t full = parent->computed / kernels::kPageTokens;
   for (int64_t i = 0; i < full; ++i) child->pages.Append(pool_.pages.kv().Share(parent->pages[i]));
-  child->shared = full;
   if (parent->computed % kernels::kPageTokens != 0) {
     child->copy = kernels::PageCopy{parent->pages[full], fresh[0]};
     child->copy_source = pool_.pages.kv().Share(parent->pages[full]);

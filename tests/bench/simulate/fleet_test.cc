@@ -47,6 +47,23 @@ TEST(FleetTest, TokensComeAtTheEndsOfStepsAndArrivalsWaitForThem) {
   EXPECT_EQ(figures["attainment"], 1.0);
 }
 
+// The stop token takes a step of its own, and is none of the answer's.
+TEST(FleetTest, AnswersMayEndBeforeWhatTheyAskFor) {
+  FleetOptions options = OptionsOf(MachineOf(10e-3));
+  options.max_tokens = 5;
+  Trace trace(2, {.arrival = absl::ZeroDuration(), .prompt_tokens = 10, .output_tokens = 3});
+  trace[1].output_tokens = 7;  // more than that
+  Fleet fleet(options, trace);
+  fleet.Run();
+  const auto& records = fleet.records();
+  EXPECT_EQ(records[0].reason, engine::FinishReason::kStop);
+  EXPECT_EQ(records[0].tokens, 3);
+  EXPECT_EQ(records[0].end, 40 * kMs);
+  EXPECT_EQ(records[1].reason, engine::FinishReason::kLength);
+  EXPECT_EQ(records[1].tokens, 7);
+  EXPECT_EQ(fleet.Figures()["finished"], 2);
+}
+
 TEST(FleetTest, AttainmentCountsThoseThatWaitTooLong) {
   // One at a time: each waits for all before it.
   FleetOptions options = OptionsOf(MachineOf(10e-3));

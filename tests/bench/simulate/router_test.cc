@@ -121,7 +121,8 @@ TEST(ScenarioTest, FaultsAreNamed) {
   EXPECT_EQ(fault(R"(, "engine": {"max_runing": 2})"),
             "scenario: engine.max_runing: expected no such field, got 2");
   EXPECT_EQ(fault(R"(, "engine": {"admission": "hopeful"})"),
-            "scenario: engine.admission: expected conservative or expected or optimistic, got \"hopeful\"");
+            "scenario: engine.admission: expected conservative or expected or optimistic, got "
+            "\"hopeful\"");
   EXPECT_EQ(fault(R"(, "adapters": {"ranks": [0]})"),
             "scenario: adapters.ranks: expected ranks from 1 to 256, got [0]");
   EXPECT_THAT(fault(R"(, "router": "nearest")"), testing::HasSubstr("got nearest"));

@@ -1,13 +1,11 @@
 // Admission by expected lengths: as many at once as will fit, however much they might ask for.
-#include "gmock/gmock.h"
+#include <string>
+
 #include "gtest/gtest.h"
 #include "tests/engine/schedule/scheduler_harness.h"
 
 namespace chorus::engine {
 namespace {
-
-constexpr AdmissionMode kModes[] = {AdmissionMode::kOptimistic, AdmissionMode::kExpected,
-                                    AdmissionMode::kConservative};
 
 EngineOptions Options(AdmissionMode mode) {
   EngineOptions options;
@@ -49,38 +47,54 @@ Outcome Serve(AdmissionMode mode, int pages, int max_tokens, bool ignore_eos) {
   return outcome;
 }
 
-// The server learns that answers use all that they may, and then preempts nobody any more.
+struct Outcomes {
+  Outcome optimistic, expected, conservative;
+};
+
+Outcomes ServeInAllModes(int pages, int max_tokens, bool ignore_eos) {
+  const auto serve = [&](AdmissionMode mode) { return Serve(mode, pages, max_tokens, ignore_eos); };
+  return {serve(AdmissionMode::kOptimistic), serve(AdmissionMode::kExpected),
+          serve(AdmissionMode::kConservative)};
+}
+
+// The server learns that answers use all that they may, and then preempts hardly anybody.
 TEST(ExpectedLengthsTest, AnswersThatUseAllTheyMay) {
-  std::map<AdmissionMode, Outcome> by;
-  for (AdmissionMode mode : kModes) by[mode] = Serve(mode, 60, 100, /*ignore_eos=*/true);
-  const Outcome& optimistic = by[AdmissionMode::kOptimistic];
-  const Outcome& expected = by[AdmissionMode::kExpected];
+  const auto [optimistic, expected, conservative] = ServeInAllModes(60, 100, /*ignore_eos=*/true);
   EXPECT_LT(expected.stats.recomputed_tokens, optimistic.stats.recomputed_tokens / 5);
   EXPECT_LT(expected.seconds, 1.03 * optimistic.seconds);
-  EXPECT_LT(expected.seconds, 1.03 * by[AdmissionMode::kConservative].seconds);
+  EXPECT_LT(expected.seconds, 1.03 * conservative.seconds);
 }
 
 // And where they use a part, it lets in about as many as fit, not as if each used all.
 TEST(ExpectedLengthsTest, AnswersThatUseAPartOfWhatTheyMay) {
-  std::map<AdmissionMode, Outcome> by;
-  for (AdmissionMode mode : kModes) by[mode] = Serve(mode, 80, 1000, /*ignore_eos=*/false);
-  const Outcome& optimistic = by[AdmissionMode::kOptimistic];
-  const Outcome& expected = by[AdmissionMode::kExpected];
+  const auto [optimistic, expected, conservative] = ServeInAllModes(80, 1000, /*ignore_eos=*/false);
   EXPECT_LT(expected.stats.recomputed_tokens, optimistic.stats.recomputed_tokens / 2);
   EXPECT_LT(expected.seconds, optimistic.seconds);
-  EXPECT_LT(expected.seconds, 0.5 * by[AdmissionMode::kConservative].seconds);
+  EXPECT_LT(expected.seconds, 0.5 * conservative.seconds);
 }
 
+class SharedPromptTest : public ::testing::Test {
+ protected:
+  static EngineOptions Cached() {
+    EngineOptions options = Options(AdmissionMode::kExpected);
+    options.prefix_cache = true;
+    return options;
+  }
+  // Answers to this limit use all of it.
+  static void Teach(int max_tokens, SchedulerHarness* harness) {
+    for (int i = 0; i < 40; ++i) {
+      const std::string id = std::to_string(max_tokens) + "-" + std::to_string(i);
+      ASSERT_TRUE(harness->Submit(MakeRequest(id, 3, max_tokens, nullptr, i)).ok());
+    }
+    while (harness->Step()) {
+    }
+  }
+};
+
 // What sequences share is in the pool once, and counts once.
-TEST(ExpectedLengthsTest, SharedPromptsCountOnce) {
-  EngineOptions options = Options(AdmissionMode::kExpected);
-  options.prefix_cache = true;
-  SchedulerHarness harness(options, 60);
-  for (int i = 0; i < 40; ++i) {  // all of 16 tokens
-    ASSERT_TRUE(harness.Submit(MakeRequest("short" + std::to_string(i), 3, 16, nullptr, i)).ok());
-  }
-  while (harness.Step()) {
-  }
+TEST_F(SharedPromptTest, CountsOnce) {
+  SchedulerHarness harness(Cached(), 60);
+  Teach(16, &harness);
   ASSERT_TRUE(harness.Submit(MakeRequest("first", 480, 16)).ok());
   for (int i = 0; i < 4; ++i) harness.Step();
   for (int i = 0; i < 10; ++i) {
@@ -91,6 +105,29 @@ TEST(ExpectedLengthsTest, SharedPromptsCountOnce) {
   while (harness.Step()) {
   }
   EXPECT_EQ(harness.Stats().preemptions, 0u);
+}
+
+// And it is not free when one of those who share it leaves.
+TEST_F(SharedPromptTest, StaysWhenOneOfThemLeaves) {
+  SchedulerHarness harness(Cached(), 100);
+  Teach(16, &harness);
+  Teach(320, &harness);
+  const uint64_t before = harness.Stats().preemptions;
+  ASSERT_TRUE(harness.Submit(MakeRequest("first", 480, 16)).ok());
+  for (int i = 0; i < 3; ++i) harness.Step();
+  ASSERT_TRUE(harness.Submit(MakeRequest("second", 482, 320)).ok());
+  harness.Step();
+  // 30 pages are shared, and each of these comes to 21 of its own, as the second one does.
+  for (const char* id : {"a", "b", "c"}) {
+    ASSERT_TRUE(harness.Submit(MakeRequest(id, 5, 320, nullptr, id[0] % 90)).ok());
+  }
+  harness.Step();
+  EXPECT_TRUE(harness.Admitted("second") && harness.Admitted("a") && harness.Admitted("b"));
+  EXPECT_FALSE(harness.Admitted("c"));
+  while (harness.Step()) {
+  }
+  EXPECT_TRUE(harness.Ended("c"));
+  EXPECT_EQ(harness.Stats().preemptions, before);
 }
 
 }  // namespace
